@@ -160,7 +160,7 @@ def _fit(
             progress=progress,
         )
     except ConvergenceError as error:
-        kept = arguments.save(error.fit, failed) if keep_failed else None
+        kept = arguments.save(error.fit, failed) if keep_failed and isinstance(error.fit, fs.Fit) else None
         raise arguments.not_converged(error, out, kept) from None
     arguments.save(result, out)
     ctx.meta[_WRITTEN] = f"{out} is written"

@@ -15,29 +15,25 @@ SCALE_P_MIN = 0.005
 
 
 @dataclass(frozen=True, eq=False)
-class Diagnostics:
-    """Convergence of the sampler, and one check of the noise.
+class Convergence:
+    """Convergence of the sampler.
 
     Attributes
     ----------
     table : pandas.DataFrame
-        A row per parameter: r_hat (rank-normalised, split), ess_bulk, ess_tail.
+        A row per parameter, or entry of one that is a vector: r_hat (rank-normalised, split), ess_bulk, ess_tail.
     divergences : int
         Number of divergent transitions after tuning.
     e_bfmi : float
         Smallest energy Bayesian fraction of missing information over chains.
     tree_depth_share : float
         Share of draws whose trajectory was cut off at the greatest tree depth.
-    residual_scale_p : float
-        Posterior predictive p-value of the median absolute log residual: near 0 or 1 when the noise is not as
-        large as the model says. A check of the model, not of the sampler: it warns and does not fail a fit.
     """
 
     table: pd.DataFrame
     divergences: int
     e_bfmi: float
     tree_depth_share: float
-    residual_scale_p: float
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -64,25 +60,42 @@ class Diagnostics:
         """Whether the sampler converged."""
         return not self.failures
 
-    @property
-    def noise_misfit(self) -> bool:
-        """Whether the residuals are not of the scale that the noise claims."""
-        return not SCALE_P_MIN <= self.residual_scale_p <= 1 - SCALE_P_MIN
-
     def __repr__(self) -> str:
         verdict = "passed" if self.passed else "FAILED: " + "; ".join(self.failures)
         return (
             f"diagnostics {verdict}\n"
             f"  worst R-hat {self.table['r_hat'].max():.4f}, bulk ESS {self.table['ess_bulk'].min():.0f}, "
             f"tail ESS {self.table['ess_tail'].min():.0f}; {self.divergences} divergences, "
-            f"E-BFMI {self.e_bfmi:.2f}\n"
-            f"  residual scale: posterior predictive p = {self.residual_scale_p:.2f}"
-            + (" (the noise does not fit the residuals)" if self.noise_misfit else "")
+            f"E-BFMI {self.e_bfmi:.2f}"
         )
 
 
-def diagnose(posterior: xr.Dataset, sample_stats: xr.Dataset, residual_scale_p: float) -> Diagnostics:
-    """Diagnose draws of dims ("chain", "draw"); thresholds are this module's constants.
+@dataclass(frozen=True, eq=False, repr=False)
+class Diagnostics(Convergence):
+    """Convergence of the sampler, and one check of the noise.
+
+    Attributes
+    ----------
+    residual_scale_p : float
+        Posterior predictive p-value of the median absolute log residual: near 0 or 1 when the noise is not as
+        large as the model says. A check of the model, not of the sampler: it warns and does not fail a fit.
+    """
+
+    residual_scale_p: float
+
+    @property
+    def noise_misfit(self) -> bool:
+        """Whether the residuals are not of the scale that the noise claims."""
+        return not SCALE_P_MIN <= self.residual_scale_p <= 1 - SCALE_P_MIN
+
+    def __repr__(self) -> str:
+        misfit = " (the noise does not fit the residuals)" if self.noise_misfit else ""
+        check = f"residual scale: posterior predictive p = {self.residual_scale_p:.2f}{misfit}"
+        return f"{super().__repr__()}\n  {check}"
+
+
+def convergence(posterior: xr.Dataset, sample_stats: xr.Dataset) -> Convergence:
+    """Check draws of dims ("chain", "draw") and at most one more; thresholds are this module's constants.
 
     References
     ----------
@@ -95,13 +108,24 @@ def diagnose(posterior: xr.Dataset, sample_stats: xr.Dataset, residual_scale_p: 
         "ess_bulk": arviz_stats.ess(posterior, method="bulk"),
         "ess_tail": arviz_stats.ess(posterior, method="tail"),
     }
-    names = [str(name) for name in posterior.data_vars]
-    table = pd.DataFrame({key: [float(value[name]) for name in names] for key, value in columns.items()}, index=names)
+    rows = {
+        f"{name}[{i}]" if values.dims[2:] else str(name): (name, i)
+        for name, values in posterior.data_vars.items()
+        for i in range(values[0, 0].size)
+    }
+    table = pd.DataFrame(
+        {key: [float(value[name].values.flat[i]) for name, i in rows.values()] for key, value in columns.items()},
+        index=list(rows),
+    )
     energy = xr.DataTree.from_dict({"sample_stats": sample_stats[["energy"]]})
-    return Diagnostics(
+    return Convergence(
         table=table,
         divergences=int(sample_stats["diverging"].sum()),
         e_bfmi=float(arviz_stats.bfmi(energy)["energy"].min()),
         tree_depth_share=float(sample_stats["reached_max_treedepth"].mean()),
-        residual_scale_p=residual_scale_p,
     )
+
+
+def diagnose(posterior: xr.Dataset, sample_stats: xr.Dataset, residual_scale_p: float) -> Diagnostics:
+    """Check the draws of a fit: their convergence, and the noise by ``residual_scale_p``."""
+    return Diagnostics(**vars(convergence(posterior, sample_stats)), residual_scale_p=residual_scale_p)

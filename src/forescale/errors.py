@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from forescale.fit import Fit
+    from forescale.joint import Joint
 
 
 class ForescaleError(Exception):
@@ -28,15 +29,15 @@ class FileError(ForescaleError, OSError):
 
 
 class ConvergenceError(ForescaleError, RuntimeError):
-    """The sampler's diagnostics do not pass; the fit is carried, so that the work is not lost.
+    """The sampler's diagnostics do not pass; the draws are carried, so that the work is not lost.
 
     Attributes
     ----------
-    fit : Fit
-        The fit whose diagnostics failed, for inspection only.
+    fit : Fit or Joint
+        The posterior whose diagnostics failed, for inspection only.
     """
 
-    def __init__(self, message: str, fit: Fit) -> None:
+    def __init__(self, message: str, fit: Fit | Joint) -> None:
         super().__init__(message)
         self.fit = fit
 

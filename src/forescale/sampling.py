@@ -7,7 +7,7 @@ text and the law's function), and data are swapped in.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from typing import Any
@@ -77,6 +77,7 @@ class _Sampler:
 
 
 _SAMPLERS: dict[tuple[str, Any], _Sampler] = {}
+_COMPILED: dict[Hashable, Any] = {}
 
 
 def sample(
@@ -107,15 +108,60 @@ def sample(
     KeyboardInterrupt
         When interrupted; nothing is kept.
     """
-    import nutpie
-
     key = (model.to_toml(), model.law.function)
     if key not in _SAMPLERS:
         _SAMPLERS[key] = _compile(model, data)
     sampler = _SAMPLERS[key]
+    drawn, stats = _run(sampler.compiled.with_data(**sampler.data(data)), settings, seed, progress)
+    free = sampler.free(drawn, data)
+    values = {**model.printed(free), **free}
+    posterior = xr.Dataset({name: (("chain", "draw"), values[name]) for name in sorted(values)}, stats.coords)
+    return Draws(posterior, stats)
+
+
+def sample_pymc(
+    key: Hashable,
+    build: Callable[[Mapping[str, Any]], Any],
+    data: Mapping[str, Any],
+    settings: Settings,
+    seed: int,
+    *,
+    progress: bool | None = None,
+) -> Draws:
+    """Sample any PyMC model, compiled by nutpie once for each key and shape of the data.
+
+    Parameters
+    ----------
+    key : hashable
+        What the model is, beside the shapes of ``data``.
+    build : callable
+        From ``data`` to a pymc.Model that holds each array as ``pm.Data`` under its name.
+    data : mapping of str to array
+        What the model sees.
+    settings, seed, progress
+        As for ``sample``.
+
+    Returns
+    -------
+    Draws
+        All free variables and deterministics, under the model's names and dims.
+    """
+    import nutpie
+
+    full_key = (key, build, *((name, np.shape(values)) for name, values in data.items()))
+    if full_key not in _COMPILED:
+        _COMPILED[full_key] = nutpie.compile_pymc_model(build(data))
+    drawn, stats = _run(_COMPILED[full_key].with_data(**data), settings, seed, progress)
+    return Draws(drawn.assign_coords(stats.coords), stats)
+
+
+def _run(compiled: Any, settings: Settings, seed: int, progress: bool | None) -> tuple[xr.Dataset, xr.Dataset]:
+    """Draws in the compiled model's own variables, and sampler statistics; both thinned."""
+    import nutpie
+
     with _progress_bar(progress, settings) as callback:
         running = nutpie.sample(
-            sampler.compiled.with_data(**sampler.data(data)),
+            compiled,
             draws=settings.draws * settings.thin,
             tune=settings.tune,
             chains=settings.chains,
@@ -133,15 +179,11 @@ def sample(
             running.cancel()
             raise
     kept = slice(settings.thin - 1, None, settings.thin)
-    free = sampler.free(tree["posterior"].dataset.isel(draw=kept), data)
-    values = {**model.printed(free), **free}
-    sizes = (settings.chains, settings.draws)
-    coords = {"chain": np.arange(sizes[0]), "draw": np.arange(sizes[1])}
-    posterior = xr.Dataset({name: (("chain", "draw"), values[name]) for name in sorted(values)}, coords)
     stats = tree["sample_stats"].dataset
     stats = stats.assign(diverging=stats["diverging"].rolling(draw=settings.thin).max() > 0).isel(draw=kept)
     named = {new: (("chain", "draw"), stats[old].values) for old, new in _STATS.items() if old in stats}
-    return Draws(posterior, xr.Dataset(named, coords))
+    coords = {"chain": np.arange(settings.chains), "draw": np.arange(settings.draws)}
+    return tree["posterior"].dataset.isel(draw=kept), xr.Dataset(named, coords)
 
 
 def _compile(model: Model, data: Mapping[str, Any]) -> _Sampler:

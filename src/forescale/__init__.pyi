@@ -4,8 +4,12 @@ from .archive import load_fit as load_fit
 from .catalog import list_datasets as list_datasets
 from .catalog import list_models as list_models
 from .catalog import list_published as list_published
+from .catalog import list_trends as list_trends
 from .catalog import load_dataset as load_dataset
 from .catalog import load_model as load_model
+from .contradiction import Consistency as Consistency
+from .contradiction import Contradiction as Contradiction
+from .contradiction import contradiction as contradiction
 from .errors import ConvergenceError as ConvergenceError
 from .errors import DataError as DataError
 from .errors import FileError as FileError
@@ -27,5 +31,8 @@ from .published import Published as Published
 from .published import published as published
 from .regret import Regret as Regret
 from .regret import regret as regret
+from .trends import PublishedTrends as PublishedTrends
+from .trends import Trends as Trends
+from .trends import published_trends as published_trends
 
 __version__: str

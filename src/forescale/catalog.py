@@ -25,6 +25,11 @@ def list_published() -> list[str]:
     return _cards("forescale.models.published")
 
 
+def list_trends() -> list[str]:
+    """Names of the cards of published trends, for ``published_trends``."""
+    return _cards("forescale.models.trends")
+
+
 def list_datasets() -> list[str]:
     """Names of the datasets, for ``load_dataset``."""
     shelf = resources.files("forescale.datasets")
@@ -40,6 +45,12 @@ def published_card(name: str) -> str:
     """The text of a published estimate's card."""
     known = _known(name, list_published(), "published estimate", ModelError)
     return _read("forescale.models.published", f"{known}.toml")
+
+
+def trends_card(name: str) -> str:
+    """The text of a card of published trends."""
+    known = _known(name, list_trends(), "card of trends", ModelError)
+    return _read("forescale.models.trends", f"{known}.toml")
 
 
 def dataset_card(name: str) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 import pandas as pd
@@ -15,6 +15,7 @@ from forescale.noise import Noise
 INTERVAL_KIND = "equal-tailed"
 
 
+@runtime_checkable
 class Estimate(Protocol):
     """A law and draws of its parameters: a fit, a published estimate, a bootstrap.
 
@@ -60,10 +61,13 @@ def interval_rows(draws: xr.DataArray, prob: float) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        Columns median, lower, upper, prob, interval; a row per entry. NaN draws make NaN bands.
+        Columns median, lower, upper, prob, interval; a row per entry. NaN draws make NaN bands; infinite ones count.
     """
     tail = (1 - check_prob(prob)) / 2
-    quantiles = draws.quantile([0.5, tail, 1 - tail], dim=("chain", "draw"), skipna=False).values.reshape(3, -1)
+    # between a finite and an infinite draw there is nothing to interpolate
+    method: Any = "inverted_cdf" if np.isinf(draws).any() else "linear"
+    found = draws.quantile([0.5, tail, 1 - tail], dim=("chain", "draw"), skipna=False, method=method)
+    quantiles = found.values.reshape(3, -1)
     rows = pd.DataFrame(dict(zip(("median", "lower", "upper"), quantiles, strict=True)))
     return rows.assign(prob=prob, interval=INTERVAL_KIND)
 

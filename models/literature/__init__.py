@@ -1,0 +1,1 @@
+"""Exponents of the literature, with their sources."""

@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "forescale"
 
 LAYERS = [
     {"errors", "files"},
-    {"units", "frozen", "seeds"},
+    {"units", "frozen", "seeds", "fronts"},
     {"laws", "priors", "noise", "points", "cells", "columns"},
     {"intake"},
     {"support"},
@@ -18,9 +18,9 @@ LAYERS = [
     {"catalog", "coordinates", "compilation", "diagnostics", "optimum", "budgets"},
     {"sampling", "trends"},
     {"fit", "published", "huber", "joint"},
-    {"archive"},
+    {"archive", "trend_fit"},
     {"forecast", "allocate"},
-    {"regret", "contradiction"},
+    {"regret", "contradiction", "limits"},
     {"plots"},
     {"demo", "console", "arguments"},
     {"cards"},

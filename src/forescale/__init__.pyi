@@ -24,6 +24,8 @@ from .huber import HuberFit as HuberFit
 from .huber import huber_fit as huber_fit
 from .laws import Law as Law
 from .laws import law as law
+from .limits import LimitTrends as LimitTrends
+from .limits import trends_of as trends_of
 from .model import Model as Model
 from .observations import Observations as Observations
 from .priors import Prior as Prior
@@ -31,6 +33,8 @@ from .published import Published as Published
 from .published import published as published
 from .regret import Regret as Regret
 from .regret import regret as regret
+from .trend_fit import FittedTrends as FittedTrends
+from .trend_fit import fit_trends as fit_trends
 from .trends import PublishedTrends as PublishedTrends
 from .trends import Trends as Trends
 from .trends import published_trends as published_trends

@@ -130,6 +130,8 @@ class Contradiction:
             middle, lower, upper = bands[name].to_numpy()[0]
             band = "" if single else f" [{write(lower)}, {write(upper)}]"
             further = {"flops": f" FLOPs = {middle / PF_DAY:.3g} PF-days", "loss": " nats per token"}
+            if np.isinf(bands["flops"]["median"].item()):
+                further = {}
             lines.append(f"  {label} {write(middle)}{band}{further.get(name, '')}")
         if single:
             return "\n".join([*lines, "  (a single draw, so no uncertainty is known and no bands are shown)"])

@@ -7,7 +7,8 @@ import pytest
 import xarray as xr
 
 import forescale as fs
-from forescale.contradiction import Consistency, contradiction
+from forescale.consistency import Consistency
+from forescale.contradiction import contradiction
 from forescale.trends import PARAMETERS, SCALES, log_crossing, published_trends
 from forescale.units import PF_DAY
 

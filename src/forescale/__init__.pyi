@@ -7,7 +7,7 @@ from .catalog import list_published as list_published
 from .catalog import list_trends as list_trends
 from .catalog import load_dataset as load_dataset
 from .catalog import load_model as load_model
-from .contradiction import Consistency as Consistency
+from .consistency import Consistency as Consistency
 from .contradiction import Contradiction as Contradiction
 from .contradiction import contradiction as contradiction
 from .errors import ConvergenceError as ConvergenceError

@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from forescale.allocate import allocate, law_values
 from forescale.budgets import Quantities, positive
+from forescale.consistency import DECADES, Consistency, consistency
 from forescale.draws import INTERVAL_KIND, Estimate, interval_rows, long_table
 from forescale.errors import DataError, ModelError
 from forescale.trends import PARAMETERS, SCALES, Trends, denominator, log_crossing
@@ -19,7 +19,6 @@ from forescale.units import PF_DAY, CostModel, format_quantity
 
 #: The point, by name, with how a repr calls it.
 QUANTITIES = {"flops": "C*", "n_params": "N*", "n_tokens": "D*", "loss": "L*"}
-_DECADES = tuple(10.0**power for power in range(18, 29))
 _LOG10 = np.log(10.0)
 
 
@@ -103,7 +102,7 @@ class Contradiction:
         }
         return long_table(pd.DataFrame({"held": self.elasticities["held"].to_numpy()}), flat, "exponent", prob)
 
-    def probabilities(self, compute: Quantities = _DECADES) -> pd.DataFrame:
+    def probabilities(self, compute: Quantities = DECADES) -> pd.DataFrame:
         """The probability that the trends have crossed, or have not, by a compute.
 
         Parameters
@@ -146,57 +145,6 @@ class Contradiction:
         )
 
 
-@dataclass(frozen=True, eq=False)
-class Consistency:
-    """Why one joint law cannot contradict itself, and the gap that remains.
-
-    Attributes
-    ----------
-    source, law, cost : str
-        The estimate, its law, and what training is taken to cost.
-    draws : xarray.Dataset
-        ``loss``, L(C) at the optimal split; ``floor``, the loss that the optimal tokens would allow an infinite
-        model; and ``gap``, their difference; nats per token, dims ("chain", "draw", "budget"), budget in FLOPs.
-    """
-
-    source: str
-    law: str
-    cost: str
-    draws: xr.Dataset = field(repr=False)
-
-    @property
-    def reason(self) -> str:
-        """Why there is no contradiction, in a sentence."""
-        return (
-            f"{self.law} is one function of N and D that falls with N, so L(C) = L(N*, D*) lies above L(D*) = "
-            "L(infinite N, D*) at every compute: the two cannot cross, and the gap is what the finite N* costs"
-        )
-
-    def table(self, prob: float = 0.9) -> pd.DataFrame:
-        """Bands of loss, floor and gap.
-
-        Parameters
-        ----------
-        prob : float
-            Probability mass of the equal-tailed interval.
-
-        Returns
-        -------
-        pandas.DataFrame
-            A row per budget and quantity: flops, quantity, median, lower, upper (nats per token), prob, interval.
-        """
-        entries = pd.DataFrame({"flops": self.draws["budget"]})
-        return long_table(entries, {name: self.draws[name] for name in ("loss", "floor", "gap")}, "quantity", prob)
-
-    def __repr__(self) -> str:
-        lines = [f"No contradiction by {self.source}: {self.reason}."]
-        for index, flops in enumerate(self.draws["budget"].to_numpy()):
-            gap = interval_rows(self.draws["gap"].isel(budget=[index]), 0.9).iloc[0]
-            band = "" if gap["lower"] == gap["upper"] else f" [{gap['lower']:.3g}, {gap['upper']:.3g}]"
-            lines.append(f"  {format_quantity(float(flops))} FLOPs: gap {gap['median']:.3g}{band} nats")
-        return "\n".join([*lines, f"  (median [90 % {INTERVAL_KIND}]; the law's curve, parameter uncertainty only)"])
-
-
 @overload
 def contradiction(source: Trends) -> Contradiction: ...
 @overload
@@ -204,7 +152,7 @@ def contradiction(source: Estimate, *, compute: Quantities = ..., cost: str | Co
 
 
 def contradiction(
-    source: Trends | Estimate, *, compute: Quantities = _DECADES, cost: str | CostModel = "6ND"
+    source: Trends | Estimate, *, compute: Quantities = DECADES, cost: str | CostModel = "6ND"
 ) -> Contradiction | Consistency:
     """Find where the loss of compute-efficient training meets the floor set by its data.
 
@@ -251,7 +199,7 @@ def contradiction(
       (a single draw, so no uncertainty is known and no bands are shown)
     """
     if isinstance(source, Estimate):
-        return _consistency(source, compute, cost)
+        return consistency(source, compute, cost=cost)
     if not isinstance(source, Trends):
         raise DataError(
             f"contradiction() wants trends or an estimate, not {type(source).__name__}; fit_trends(runs) makes trends "
@@ -289,14 +237,6 @@ def _elasticities(values: Mapping[str, xr.DataArray], log_c: xr.DataArray, sourc
         parts = [(sign * (at - place) / below / _LOG10).expand_dims(held=[kind]) for kind, place in fixed.items()]
         made[name] = xr.concat(parts, "held").where(np.isfinite(log_c), np.inf)
     return xr.Dataset(made).transpose("chain", "draw", "held")
-
-
-def _consistency(source: Estimate, compute: Quantities, cost: str | CostModel) -> Consistency:
-    best = allocate(source, compute, cost=cost)
-    tokens = best.draws["n_tokens"].to_numpy()
-    floor = source.law({"n_params": np.inf, "n_tokens": tokens}, law_values(source))
-    draws = best.draws[["loss"]].assign(floor=(best.draws["loss"].dims, floor))
-    return Consistency(best.source, best.law, best.cost, draws.assign(gap=draws["loss"] - draws["floor"]))
 
 
 def _size(value: float) -> str:

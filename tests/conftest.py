@@ -34,3 +34,11 @@ def simulate():
         return fs.Observations.from_frame(pd.DataFrame({**table, "loss": loss}), name=f"simulated {law.name}")
 
     return make
+
+
+@pytest.fixture
+def eighty_columns(monkeypatch):
+    """A terminal of 80 columns without colours, whatever this one is."""
+    monkeypatch.setenv("COLUMNS", "80")
+    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "PYTHONWARNINGS"):
+        monkeypatch.delenv(name, raising=False)

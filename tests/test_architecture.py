@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "forescale"
 
 LAYERS = [
     {"errors", "files"},
-    {"units", "frozen", "seeds", "fronts"},
+    {"units", "frozen", "seeds", "fronts", "shares"},
     {"laws", "priors", "noise", "points", "cells", "columns"},
     {"intake"},
     {"support"},
@@ -17,14 +17,17 @@ LAYERS = [
     {"model", "draws"},
     {"catalog", "coordinates", "compilation", "diagnostics", "optimum", "budgets"},
     {"sampling", "trends"},
+    {"targets"},
+    {"attribution"},
     {"fit", "published", "huber", "joint"},
     {"archive", "trend_fit"},
-    {"forecast", "allocate"},
+    {"forecast", "allocate", "sensitivity", "prior_sensitivity"},
     {"regret", "consistency", "limits"},
     {"contradiction"},
     {"plots"},
     {"demo", "console", "arguments"},
-    {"cards", "app"},
+    {"facts", "app"},
+    {"cards"},
     {"commands"},
     {"cli"},
 ]

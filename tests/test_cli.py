@@ -15,38 +15,16 @@ from unittest import mock
 import numpy as np
 import pandas as pd
 import pytest
-from typer.testing import CliRunner
+from commandline import COMMANDS, ESCAPE, call, check_page, refused
 
 import forescale as fs
-from forescale import cli, demo
+from forescale import demo
 from forescale.columns import LOSS_UNITS
 from forescale.units import COST_MODELS, format_quantity
 
-COMMANDS = [command.name for command in cli.app.registered_commands]
-SHELVES = sorted({*fs.list_datasets(), *fs.list_models(), *fs.list_published()})
-ESCAPE = "\x1b"
+SHELVES = sorted({*fs.list_datasets(), *fs.list_models(), *fs.list_published(), *fs.list_trends()})
 
-
-@pytest.fixture(autouse=True)
-def _eighty_columns(monkeypatch):
-    monkeypatch.setenv("COLUMNS", "80")
-    for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "PYTHONWARNINGS"):
-        monkeypatch.delenv(name, raising=False)
-
-
-def call(*words, code=0):
-    """Call the command line in this process; the result, once its exit code is as expected."""
-    result = CliRunner().invoke(cli.app, [str(word) for word in words], prog_name="forescale")
-    assert result.exit_code == code, (result.stdout, result.stderr, result.exception)
-    return result
-
-
-def refused(*words):
-    """The one line of a refusal."""
-    result = call(*words, code=2)
-    assert result.stdout == ""
-    assert re.fullmatch(r"forescale: .+\n", result.stderr), result.stderr
-    return result.stderr
+pytestmark = pytest.mark.usefixtures("eighty_columns")
 
 
 def records(frame):
@@ -125,31 +103,28 @@ def test_version():
 # For people.
 
 
-def check_page(text):
-    assert text.strip()
-    assert max(map(len, text.splitlines())) <= 80
-    assert not re.search(r"…|\.\.\.$", text, re.MULTILINE)
-    assert ESCAPE not in text
-    assert not re.search(r"[ \t]$", text, re.MULTILINE)
-
-
 @pytest.mark.parametrize("name", SHELVES)
 def test_show_fits_eighty_columns_and_says_every_kind(name):
     page = call("show", name).stdout
     check_page(page)
     titles = {"Dataset": fs.list_datasets(), "Model": fs.list_models(), "Published estimate": fs.list_published()}
+    titles["Trends"] = fs.list_trends()
     for title, names in titles.items():
         assert (f"{title} {name}" in page.splitlines()) == (name in names)
 
 
 @pytest.mark.parametrize(
     ("command", "names"),
-    [("datasets", fs.list_datasets()), ("models", fs.list_models()), ("published", fs.list_published())],
+    [
+        ("datasets", fs.list_datasets()),
+        ("models", fs.list_models()),
+        ("published", fs.list_published() + fs.list_trends()),
+    ],
 )
 def test_lists_name_everything(command, names):
     page = call(command).stdout
     check_page(page)
-    assert [line.split()[0] for line in page.splitlines() if re.match(r" [a-z]\w+ ", line)][1:] == names
+    assert [line.split()[0] for line in page.splitlines() if re.match(r" (?!name )[a-z]\w+ ", line)] == names
     rows = json.loads(call(command, "--json").stdout)["rows"]
     assert [row["name"] for row in rows] == names
     assert all(row["title"] for row in rows)

@@ -28,11 +28,15 @@ from .limits import LimitTrends as LimitTrends
 from .limits import trends_of as trends_of
 from .model import Model as Model
 from .observations import Observations as Observations
+from .prior_sensitivity import PriorSensitivity as PriorSensitivity
+from .prior_sensitivity import prior_sensitivity as prior_sensitivity
 from .priors import Prior as Prior
 from .published import Published as Published
 from .published import published as published
 from .regret import Regret as Regret
 from .regret import regret as regret
+from .sensitivity import Sensitivity as Sensitivity
+from .sensitivity import sensitivity as sensitivity
 from .trend_fit import FittedTrends as FittedTrends
 from .trend_fit import fit_trends as fit_trends
 from .trends import PublishedTrends as PublishedTrends

@@ -17,6 +17,9 @@ Quantity = float | str
 Quantities = Quantity | Sequence[Quantity] | Array
 Bounds = tuple[Quantity | None, Quantity | None]
 
+#: Every decade of training compute that an estimate is asked about, in FLOPs, unless others are given.
+DECADES = tuple(float(f"1e{power}") for power in range(18, 29))
+
 _SPLIT = {"n_params", "n_tokens"}
 
 

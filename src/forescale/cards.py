@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import json
 import tomllib
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -29,11 +28,10 @@ from forescale.console import (
 )
 from forescale.draws import interval_rows
 from forescale.errors import DataError
+from forescale.facts import Facts, card, formula, inner, line
 from forescale.forecast import KINDS
 from forescale.points import TOKENS_PER_PARAM, usual_points
 from forescale.units import format_quantity
-
-Facts = dict[str, Any]
 
 _PRIOR_DRAWS = 100_000  # quantiles of priors are shown with two digits
 
@@ -42,9 +40,7 @@ def list_datasets() -> tuple[Shown, Facts, pd.DataFrame]:
     """List every dataset: its title, how many runs it has and recommends, what its n_params counts."""
     keys = ("name", "title", "runs", "recommended", "counts_embeddings", "columns", "licence")
     found = [_dataset_facts(name) for name in fs.list_datasets()]
-    cells = [
-        [f["name"], f"{f['recommended']} of {f['runs']}", _line(f["counts_embeddings"]), f["title"]] for f in found
-    ]
+    cells = [[f["name"], f"{f['recommended']} of {f['runs']}", line(f["counts_embeddings"]), f["title"]] for f in found]
     shown = table(["name", "runs", "embeddings", "title"], cells, left=4)
     notes = "runs: those that the card recommends, of all. embeddings: whether n_params counts them."
     return (
@@ -62,7 +58,7 @@ def list_models() -> tuple[Shown, Facts, pd.DataFrame]:
         {
             "name": model.name,
             "title": model.title,
-            "law": _formula(model.law),
+            "law": formula(model.law),
             "inputs": model.law.inputs,
             "parameters": model.parameters,
             "noise": model.noise.kind,
@@ -80,9 +76,18 @@ def list_published() -> tuple[Shown, Facts, pd.DataFrame]:
         for each in found
     ]
     rows = [_published_facts(each) | {"inputs": each.law.inputs, "values": dict(each.values)} for each in found]
-    shown = table(["name", "inputs", "bands", "title"], cells, left=4)
-    notes = "bands: whether the paper prints an uncertainty from which bands can be made."
-    return [shown, Text(notes)], {"command": "published"}, pd.DataFrame(rows)
+    trends = [fs.published_trends(name) for name in fs.list_trends()]
+    of_trends = [[each.name, "no" if is_single(each.posterior) else "yes", each.title] for each in trends]
+    rows += [_trends_facts(each) | {"values": dict(each.values)} for each in trends]
+    shown: Shown = [
+        table(["name", "inputs", "bands", "title"], cells, left=4),
+        Text("bands: whether the paper prints an uncertainty from which bands can be made."),
+        "",
+        heading("Trends, for `forescale contradiction`"),
+        table(["name", "bands", "title"], of_trends, left=3),
+        Text("bands: whether the card states a spread of the exponents."),
+    ]
+    return shown, {"command": "published"}, pd.DataFrame(rows)
 
 
 def find(name: str, prob: float) -> list[tuple[Facts, Shown]]:
@@ -102,8 +107,10 @@ def find(name: str, prob: float) -> list[tuple[Facts, Shown]]:
         found.append(_show_model(fs.load_model(name)))
     if name in fs.list_published():
         found.append(_show_published(fs.published(name), prob))
+    if name in fs.list_trends():
+        found.append(_show_trends(fs.published_trends(name), prob))
     if not found:
-        names = {*fs.list_datasets(), *fs.list_models(), *fs.list_published()}
+        names = {*fs.list_datasets(), *fs.list_models(), *fs.list_published(), *fs.list_trends()}
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else "See `forescale datasets`, `models` and `published`."
         raise DataError(f"{name!r} is no file, dataset, model or published estimate. {hint}")
@@ -115,11 +122,11 @@ def _show_dataset(name: str) -> tuple[Facts, Shown]:
     told = facts | {
         "runs": f"{facts['runs']}, of which the card recommends {facts['recommended']}",
         "columns": ", ".join(facts["columns"]),
-        "counts_embeddings": f"{_line(facts['counts_embeddings'])}. {facts['counts_embeddings_note']}",
+        "counts_embeddings": f"{line(facts['counts_embeddings'])}. {facts['counts_embeddings_note']}",
     }
     first = {key: told.pop(key) for key in ("title", "description", "runs", "columns", "counts_embeddings")}
     rest = {key: fact for key, fact in told.items() if key not in ("name", "recommended", "counts_embeddings_note")}
-    return {"kind": "dataset", **facts}, _card(f"Dataset {name}", first | rest)
+    return {"kind": "dataset", **facts}, card(f"Dataset {name}", first | rest)
 
 
 def _dataset_facts(name: str) -> Facts:
@@ -140,16 +147,43 @@ def _show_published(estimate: fs.Published, prob: float) -> tuple[Facts, Shown]:
         ]
         for row in rows
     ]
-    shown = _card(f"Published estimate {estimate.name}", {key: facts[key] for key in facts if key != "name"})
+    shown = card(f"Published estimate {estimate.name}", {key: facts[key] for key in facts if key != "name"})
     shown.append(table(["parameter", *names], cells))
     return {"kind": "published", **facts, "rows": rows}, shown if single else [*shown, caption(prob)]
+
+
+def _show_trends(trends: fs.PublishedTrends, prob: float) -> tuple[Facts, Shown]:
+    facts, single = _trends_facts(trends), is_single(trends.posterior)
+    names = list(trends.values)
+    rows = pd.concat([interval_rows(trends.posterior[name], prob) for name in names], ignore_index=True)
+    rows.insert(0, "printed", list(trends.values.values()))
+    rows.insert(0, "parameter", names)
+    ends = ["printed"] if single else ["printed", "median", "lower", "upper"]
+    cells = [[row["parameter"], *(number(row[end]) for end in ends)] for row in rows.to_dict("records")]
+    shown = card(f"Trends {trends.name}", {key: facts[key] for key in facts if key != "name"})
+    shown.append(table(["parameter", *ends], cells))
+    document = {"kind": "trends", **facts, "rows": rows.to_dict("records")}
+    return document, shown if single else [*shown, caption(prob)]
+
+
+def _trends_facts(trends: fs.PublishedTrends) -> Facts:
+    laws = "L(C) = (C_c / C)^alpha_C, L(D) = (D_c / D)^alpha_D, D(C) = D_1 (C / C_1)^b, N(C) = N_1 (C / C_1)^a"
+    return {
+        "name": trends.name,
+        "title": trends.title,
+        "law": f"{laws}; C_1 = {trends.unit:.4g} FLOPs",
+        "citation": trends.citation,
+        "uncertainty": trends.basis,
+        "spread": dict(trends.spread),
+        "pivots": dict(trends.pivots),
+    }
 
 
 def _published_facts(estimate: fs.Published) -> Facts:
     return {
         "name": estimate.name,
         "title": estimate.title,
-        "law": _formula(estimate.law),
+        "law": formula(estimate.law),
         "citation": estimate.citation,
         "counts_embeddings": "unknown" if estimate.counts_embeddings is None else estimate.counts_embeddings,
         "uncertainty": estimate.uncertainty,
@@ -158,14 +192,14 @@ def _published_facts(estimate: fs.Published) -> Facts:
 
 def _show_fit(fit: fs.Fit, prob: float) -> tuple[Facts, Shown]:
     document = {"kind": "fit", "name": fit.name, **fit_document(fit, prob)}
-    document |= {"law": _formula(fit.law), "noise": fit.noise.kind, "model_card": fit.model.to_toml()}
+    document |= {"law": formula(fit.law), "noise": fit.noise.kind, "model_card": fit.model.to_toml()}
     document |= {
         "versions": json.loads(fit.tree.attrs["versions"]),
         "rows": fit_rows(fit, prob).to_dict("records"),
     }
     names = ("model", "law", "noise", "runs", "data_sha256", "notes", "seed", "settings", "versions")
     told = {key: document[key] for key in names} | {"runs": repr(fit.observations).removeprefix("Observations ")}
-    made = _card("Made from", told | {key: _inner(document[key]) for key in ("settings", "versions")})
+    made = card("Made from", told | {key: inner(document[key]) for key in ("settings", "versions")})
     return document, [heading(f"Fit of {fit.name}"), *fit_table(fit, prob), Text(), *made]
 
 
@@ -173,12 +207,12 @@ def _show_model(model: fs.Model) -> tuple[Facts, Shown]:
     priors, losses = _prior_quantiles(model), _prior_losses(model)
     facts = {
         "title": model.title,
-        "law": _formula(model.law),
+        "law": formula(model.law),
         "noise": f"{model.noise.kind}, on log loss: {', '.join(model.noise.parameters)}",
         "reference": {name: float(size) for name, size in model.reference.items()},
         "description": model.description,
     }
-    shown = [*_card(f"Model {model.name}", facts), _quantile_table(priors, ["parameter", "prior"])]
+    shown = [*card(f"Model {model.name}", facts), _quantile_table(priors, ["parameter", "prior"])]
     if model.reference:
         shown.append(Text("X_effect: nats of loss that the term of X costs at the reference; X follows."))
     if len(losses):
@@ -223,43 +257,3 @@ def _quantile_table(rows: pd.DataFrame, names: list[str]) -> Table:
 
     cells = [[write(row[name]) for name in (*names, "lower", "median", "upper")] for row in rows.to_dict("records")]
     return table([*names, "5 %", "50 %", "95 %"], cells, left=len(names))
-
-
-def _formula(law: fs.Law) -> str:
-    """Quote the first line of a law's docstring, and say what the law calls otherwise."""
-    line = (law.function.__doc__ or law.name).strip().splitlines()[0].rstrip(".")
-    renamed = [f"{own} = {new}" for new, own in law.own_names.items() if own != new]
-    return f"{line}, with {', '.join(renamed)}" if renamed else line
-
-
-def _card(title: str, facts: Mapping[str, Any]) -> Shown:
-    """Set facts beside their names, under a heading."""
-    grid = Table.grid(padding=(0, 2))
-    grid.add_column(overflow="fold", max_width=14)
-    grid.add_column(overflow="fold")
-    for name, fact in facts.items():
-        grid.add_row(Text(name.replace("_", " ")), Text(_lines(fact)))
-    return [heading(title), grid]
-
-
-def _lines(fact: Any) -> str:
-    """Write a fact as text: a line for each entry of a list or a table."""
-    if isinstance(fact, Mapping):
-        return "\n".join(f"{name}: {_line(entry)}" for name, entry in fact.items()) or "none"
-    if isinstance(fact, list | tuple):
-        return "\n".join(f"- {_line(entry)}" for entry in fact) or "none"
-    return _line(fact)
-
-
-def _line(fact: Any) -> str:
-    if isinstance(fact, Mapping):
-        return "; ".join(f"{name}: {_inner(entry)}" for name, entry in fact.items() if entry not in ("", {}))
-    if isinstance(fact, bool):
-        return "yes" if fact else "no"
-    return format_quantity(fact) if isinstance(fact, float) and fact >= 1e5 else " ".join(str(fact).split())
-
-
-def _inner(fact: Any) -> str:
-    if isinstance(fact, Mapping):
-        return ", ".join(f"{name} {_line(entry)}" for name, entry in fact.items())
-    return _line(fact)

@@ -9,12 +9,9 @@ import pandas as pd
 import xarray as xr
 
 from forescale.allocate import allocate, law_values
-from forescale.budgets import Quantities
+from forescale.budgets import DECADES, Quantities
 from forescale.draws import INTERVAL_KIND, Estimate, interval_rows, long_table
 from forescale.units import CostModel, format_quantity
-
-#: Every decade of FLOPs from 1e18 to 1e28.
-DECADES = tuple(10.0**power for power in range(18, 29))
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +36,7 @@ class Consistency:
     def reason(self) -> str:
         """Why there is no contradiction, in a sentence."""
         return (
-            f"{self.law} is one function of N and D that falls with N, so L(C) = L(N*, D*) lies above L(D*) = "
+            f"law {self.law} is one function of N and D that falls with N, so L(C) = L(N*, D*) lies above L(D*) = "
             "L(infinite N, D*) at every compute: the two cannot cross, and the gap is what the finite N* costs"
         )
 

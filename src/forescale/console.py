@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import batched
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import pandas as pd
@@ -27,6 +27,17 @@ from forescale.laws import Law
 from forescale.units import format_quantity
 
 Shown = list[RenderableType]
+
+
+class Drawn(Protocol):
+    """A result with draws."""
+
+    @property
+    def draws(self) -> xr.Dataset:
+        """Draws, dims chain and draw first."""
+        ...
+
+
 Row = Mapping[Any, Any]
 
 _EXAMPLES = {"n_params": "70B", "n_tokens": "1.4T", "flops": "5.76e23"}
@@ -187,7 +198,7 @@ def next_commands(path: Path, law: Law) -> Shown:
 # Forecasts and allocations.
 
 
-def bands(result: Forecast | Allocation, prob: float) -> dict[str, Any]:
+def bands(result: Drawn, prob: float) -> dict[str, Any]:
     """Say what the bands of a result are, and of how many draws: those of a single one have no width."""
     sizes = result.draws.sizes
     return {"prob": prob, "interval": INTERVAL_KIND, "draws": sizes["chain"] * sizes["draw"]}

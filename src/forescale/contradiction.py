@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from forescale.budgets import Quantities, positive
-from forescale.consistency import DECADES, Consistency, consistency
+from forescale.budgets import DECADES, Quantities, positive
+from forescale.consistency import Consistency, consistency
 from forescale.draws import INTERVAL_KIND, Estimate, interval_rows, long_table
 from forescale.errors import DataError, ModelError
 from forescale.trends import PARAMETERS, SCALES, Trends, denominator, log_crossing
@@ -149,6 +149,10 @@ class Contradiction:
 def contradiction(source: Trends) -> Contradiction: ...
 @overload
 def contradiction(source: Estimate, *, compute: Quantities = ..., cost: str | CostModel = ...) -> Consistency: ...
+@overload
+def contradiction(
+    source: Trends | Estimate, *, compute: Quantities = ..., cost: str | CostModel = ...
+) -> Contradiction | Consistency: ...
 
 
 def contradiction(

@@ -73,13 +73,14 @@ def log_optimal_size(law: Law, cost: CostModel, log_compute: Any, values: Values
 def closed_log_size(law: Law, log_compute: Any, values: Values) -> Array:
     """Log N* = log G + beta / (alpha + beta) log(C / 6), G = (alpha A / (beta B))^(1 / (alpha + beta)).
 
-    In logs, so that no A is too large. Source: Hoffmann et al. 2022 (arXiv:2203.15556), equation 4.
+    In logs, so that no A is too large, and analytic, so that complex parameters give its slopes
+    (`forescale.targets`). Source: Hoffmann et al. 2022 (arXiv:2203.15556), equation 4.
     """
     with np.errstate(all="ignore"):  # a draw without an optimum becomes infinite or NaN
         A, alpha, B, beta = law.powers(values)
         log_ratio = np.log(alpha) + np.log(A) - np.log(beta) - np.log(B)
         log_size = (log_ratio + beta * (log_compute - np.log(6.0))) / (alpha + beta)
-    return np.asarray(log_size, dtype=float)
+    return np.asarray(log_size)
 
 
 def search_log_size(law: Law, cost: CostModel, log_compute: Any, values: Values) -> Array:

@@ -163,7 +163,7 @@ def published_trends(
         posterior=_draws(values, spread, pivots, unit, draws if spread else 1, np.random.default_rng(random_seed)),
         unit=unit,
         pivots=pivots,
-        basis=read.get("basis", "printed values"),
+        basis=" ".join(read.get("basis", "printed values").split()).rstrip("."),
         title=read.get("title", ""),
         citation=read.get("citation", ""),
         spread={name: " ".join(entry.get("why", "").split()) for name, entry in spread.items()},

@@ -10,7 +10,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "forescale"
 LAYERS = [
     {"errors", "files"},
     {"units", "frozen", "seeds", "fronts", "shares"},
-    {"laws", "priors", "noise", "points", "cells", "columns"},
+    {"laws", "priors", "noise", "points", "cells", "columns", "rules", "critical_batch"},
     {"intake"},
     {"support"},
     {"observations"},
@@ -22,7 +22,7 @@ LAYERS = [
     {"fit", "published", "huber", "joint"},
     {"archive", "trend_fit"},
     {"forecast", "allocate", "sensitivity", "prior_sensitivity"},
-    {"regret", "consistency", "limits"},
+    {"regret", "consistency", "limits", "efficient"},
     {"contradiction"},
     {"plots"},
     {"demo", "console", "arguments"},

@@ -8,10 +8,10 @@ from forescale.errors import ModelError
 from forescale.laws import LAWS, Amplitude, CriticalSize, get_law, law
 
 ALL = pytest.mark.parametrize("one", LAWS.values(), ids=LAWS)
-INPUTS = {"n_params": 3e9, "n_tokens": 7e10, "x": 4e9}
+INPUTS = {"n_params": 3e9, "n_tokens": 7e10, "min_steps": 2e4, "x": 4e9}
 # Plausible values by what a name means, so that a new law needs no entry unless it brings a new name.
 VALUES = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.33, "beta": 0.29, "N_c": 6e13, "D_c": 2e13, "x_c": 9e13}
-VALUES |= {"alpha_N": 0.076, "alpha_D": 0.103}
+VALUES |= {"alpha_N": 0.076, "alpha_D": 0.103, "S_c": 2e3, "alpha_S": 0.76}
 
 
 def parameters(one):
@@ -140,3 +140,11 @@ def test_kaplan_additive_is_chinchilla_in_other_letters():
     q = {"E": 1.7, "A": 1e8**0.34, "B": 3e9**0.37, "alpha": 0.34, "beta": 0.37}
     at = {"n_params": 7e9, "n_tokens": 1.4e11}
     assert LAWS["kaplan_additive"](at, p) == pytest.approx(LAWS["chinchilla"](at, q), rel=1e-14)
+
+
+def test_learning_curve_converges_to_the_power_of_size():
+    """Table 3 of arXiv:2001.08361: after S_c steps a run is one nat above where it converges."""
+    p = {"N_c": 6.5e13, "S_c": 2.1e3, "alpha_N": 0.077, "alpha_S": 0.76}
+    converged = LAWS["power"]({"x": 1e9}, {"x_c": 6.5e13, "alpha": 0.077})
+    assert LAWS["learning_curve"]({"n_params": 1e9, "min_steps": 1e300}, p) == pytest.approx(converged, rel=1e-14)
+    assert LAWS["learning_curve"]({"n_params": 1e9, "min_steps": 2.1e3}, p) == pytest.approx(converged + 1, rel=1e-14)

@@ -11,9 +11,18 @@ from forescale.catalog import model_card
 from forescale.errors import ModelError
 from forescale.laws import LAWS
 from forescale.model import Model
+from forescale.points import usual_points
 from forescale.priors import Prior
 
 ALL = pytest.mark.parametrize("name", fs.list_models())
+
+
+@pytest.fixture(scope="module")
+def runs(hoffmann):
+    """The Hoffmann runs with every input that a card has, as if trained at a critical batch size of 2^19 tokens."""
+    table = hoffmann.table.drop(columns="run")
+    minima = {"min_flops": table["flops"] / 2, "min_steps": table["n_tokens"] / 2**20}
+    return fs.Observations.from_frame(table.assign(**minima))
 
 
 def test_every_law_has_a_card():
@@ -31,14 +40,14 @@ def test_card_round_trip(name):
 
 @ALL
 def test_prior_predictive_is_right_for_language_models(name):
-    """From 1e6 to 1e12 parameters at 20 tokens each: what the docs of the cards promise.
+    """From 1e6 to 1e12 parameters at 20 tokens each (or 10,000 minimum steps): what the docs of the cards promise.
 
     At each size the central 90 % of the law's curve contains what the published laws say there, where they were
     fitted, and the prior median is a loss that a language model can have: below log(50,000) = 10.8 nats, the loss of
     a uniform guess over a usual vocabulary.
     """
     n = np.logspace(6, 12, 7)
-    points = {"n_params": n, "n_tokens": 20 * n, "flops": 120 * n**2}
+    points = {"n_params": n, "n_tokens": 20 * n, "flops": 120 * n**2, "min_flops": 60 * n**2, "min_steps": 1e4}
     model = fs.load_model(name)
     low, middle, high = (
         model.prior_predictive(points, draws=20_000, random_seed=0)["mean"].quantile(
@@ -58,6 +67,15 @@ def test_prior_predictive_is_right_for_language_models(name):
     assert np.all(middle < 10.8)
     assert np.all(np.diff(middle) < 0)
     assert np.all(high / low < 8)
+
+
+def test_usual_points_have_every_input_that_a_card_has():
+    points = usual_points()
+    np.testing.assert_allclose(points["flops"], 6 * points["n_params"] * points["n_tokens"])
+    np.testing.assert_allclose(points["min_flops"], points["flops"] / 2)
+    assert set(points["min_steps"]) == {1e4}
+    for name in fs.list_models():
+        assert set(fs.load_model(name).law.inputs) <= set(points)
 
 
 def test_prior_predictive_is_seeded_and_has_dims():
@@ -159,7 +177,7 @@ def test_printed_parameters_have_the_effect_that_was_drawn(name):
 
 @ALL
 @pytest.mark.parametrize("uniform_exponents", [False, True])
-def test_sampler_coordinates_are_the_same_density(name, uniform_exponents, hoffmann):
+def test_sampler_coordinates_are_the_same_density(name, uniform_exponents, runs):
     """log p(z) - log p(values(z)) is the log of |d values / d z|, here by finite differences; start inverts."""
     import pytensor
     import pytensor.tensor as pt
@@ -169,7 +187,7 @@ def test_sampler_coordinates_are_the_same_density(name, uniform_exponents, hoffm
     if uniform_exponents:
         flat = Prior("uniform", lower=0.01, upper=1.0)
         model = model.with_priors(**{term.exponent: flat for term in model.law.terms.values()})
-    data = model.data(hoffmann)
+    data = model.data(runs)
     built = model.build(data)
     centre = coordinates.log_centre(model, data)
     n = len(built.free_RVs)

@@ -16,12 +16,13 @@ def test_every_card_is_an_estimate(name):
     assert set(estimate.posterior.data_vars) == set(estimate.law.parameters)
     assert estimate.uncertainty
     assert "arXiv" in estimate.citation
-    points = {"n_params": 1e9, "n_tokens": 2e10, "flops": 1.2e20}
+    points = {"n_params": 1e9, "n_tokens": 2e10, "flops": 1.2e20, "min_flops": 6e19, "min_steps": 1e4}
     loss = fs.forecast(estimate, **{key: points[key] for key in estimate.law.inputs}).draws["mean"]
     assert 1.5 < float(loss.median()) < 4
     for key, value in estimate.values.items():
         assert float(estimate.posterior[key].median()) == pytest.approx(value, rel=0.05)
     assert name in repr(estimate)
+    assert all(str(rule) in repr(estimate) for rule in estimate.rules.values())
     assert list(estimate.table()["printed"]) == [estimate.values[key] for key in estimate.law.parameters]
 
 
@@ -87,22 +88,61 @@ def test_kaplan_one_at_a_time():
         (8.8e13 / 1e9) ** 0.076
     )
     pf_days = 1e4
+    flops = pf_days * 8.64e19
+    assert float(fs.forecast(fs.published("kaplan2020_c"), flops=flops).draws["mean"].squeeze()) == pytest.approx(
+        (1.6e7 / pf_days) ** 0.057
+    )
     assert float(
-        fs.forecast(fs.published("kaplan2020_c"), flops=pf_days * 8.64e19).draws["mean"].squeeze()
-    ) == pytest.approx((1.6e7 / pf_days) ** 0.057)
+        fs.forecast(fs.published("kaplan2020_cmin"), min_flops=flops).draws["mean"].squeeze()
+    ) == pytest.approx((3.1e8 / pf_days) ** 0.050)
 
 
-def test_kaplan_frontier_is_the_printed_rule_and_not_the_optimum_of_the_joint_law():
+def test_kaplan_learning_curve():
+    """Table 3 of arXiv:2001.08361; after very many steps the L(N) of equation 1.1, but for up to 1.2 %."""
+    steps = fs.published("kaplan2020_steps")
+    loss = float(fs.forecast(steps, n_params=1e9, min_steps=1e4).draws["mean"].squeeze())
+    assert loss == pytest.approx((6.5e13 / 1e9) ** 0.077 + (2.1e3 / 1e4) ** 0.76, rel=1e-12)
+    sizes = [1e6, 1e7, 1e8, 1e9]
+    converged = fs.forecast(steps, n_params=sizes, min_steps=1e12).draws["mean"].squeeze()
+    alone = fs.forecast(fs.published("kaplan2020_n"), n_params=sizes).draws["mean"].squeeze()
+    assert float(np.abs(converged / alone - 1).max()) == pytest.approx(0.012, abs=0.0005)
+    early = fs.forecast(steps, n_params=sizes, min_steps=1e4).draws["mean"].squeeze()
+    assert np.all(np.abs(early / alone - 1) > 0.05)
+
+
+def test_the_printed_rule_of_kaplan_is_not_the_optimum_of_the_joint_law():
     """Table 6 of arXiv:2001.08361: N = 1.3e9 C^0.73, so 1e12 parameters at about 1e4 PF-days."""
     kaplan = fs.published("kaplan2020")
-    assert kaplan.frontier(8.64e19) == pytest.approx(1.3e9)
-    assert kaplan.frontier(1.12e4 * 8.64e19) == pytest.approx(1.2e12, rel=0.03)
-    assert fs.published("hoffmann2022").frontier is None
-    judged = fs.regret(fs.published("besiroglu2024"), compute=["1e21", "5.76e23"], n_params=kaplan.frontier)
-    np.testing.assert_allclose(judged.draws["n_params"], kaplan.frontier(np.array([1e21, 5.76e23])))
-    assert "N = 1.3e+09 (C / PF-day)^0.73" in repr(judged)
+    rule = kaplan.rules["n_params"]
+    assert rule(8.64e19) == pytest.approx(1.3e9)
+    assert rule(1.12e4 * 8.64e19) == pytest.approx(1.2e12, rel=0.03)
+    judged = fs.regret(fs.published("besiroglu2024"), compute=["1e21", "5.76e23"], n_params=rule)
+    np.testing.assert_allclose(judged.draws["n_params"], rule(np.array([1e21, 5.76e23])))
+    assert "n_params = 1.3e+09 (min_flops / 8.64e+19)^0.73" in repr(judged)
     law = fs.allocate(kaplan, compute=5.76e23).draws["n_params"]
-    assert kaplan.frontier(5.76e23) > 3 * float(law.squeeze())
+    assert rule(5.76e23) > 3 * float(law.squeeze())
+
+
+def test_rules_cannot_be_changed_and_may_be_none():
+    assert dict(fs.published("hoffmann2022").rules) == {}
+    rules = fs.published("kaplan2020").rules
+    with pytest.raises(TypeError):
+        rules["n_params"] = rules["n_params"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        (("exponent = 0.73", "exponnt = 0.73"), "unknown: exponnt, missing: exponent"),
+        (('of = "min_flops"', "of = 1"), "of of a rule is the name of a quantity"),
+        (("coefficient = 1.3e9", "coefficient = -1.3e9"), "coefficient of a rule must be above zero"),
+    ],
+)
+def test_bad_rules_are_refused_by_card_and_name(change, says):
+    card = published_card("kaplan2020")
+    assert change[0] in card
+    with pytest.raises(ModelError, match=f"published estimate 'kaplan2020', rule 'n_params': .*{says}"):
+        from_toml(card.replace(*change))
 
 
 def test_bad_cards_are_refused():

@@ -13,6 +13,8 @@ TRUTH = {
     "power_n": {"N_c": 8.8e13, "alpha_N": 0.076},
     "power_d": {"D_c": 5.4e13, "alpha_D": 0.095},
     "power_c": {"C_c": 1.4e27, "alpha_C": 0.057},
+    "power_cmin": {"C_c_min": 2.7e28, "alpha_C_min": 0.050},
+    "learning_curve": {"N_c": 6.5e13, "S_c": 2.1e3, "alpha_N": 0.077, "alpha_S": 0.76},
     "shifted_power_n": {"E": 1.9, "A": 450.0, "alpha": 0.34},
     "shifted_power_d": {"E": 2.0, "B": 900.0, "beta": 0.33},
     "shifted_power_c": {"E": 1.7, "K": 1100.0, "gamma": 0.16},

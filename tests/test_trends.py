@@ -116,3 +116,15 @@ def test_a_card_of_ones_own_is_read_and_a_bad_one_refused(tmp_path):
             published_trends(card)
     with pytest.raises(fs.ModelError, match="Did you mean 'kaplan2020"):
         published_trends("kaplan202")
+
+
+def test_the_cards_repeat_what_the_published_estimates_print():
+    loss, floor = fs.published("kaplan2020_cmin"), fs.published("kaplan2020_d")
+    printed = {**floor.values, "C_c": loss.values["C_c_min"], "alpha_C": loss.values["alpha_C_min"]}
+    for name in list_trends():
+        trends = published_trends(name)
+        rule = loss.rules["n_tokens_eq_6_7" if name.endswith("eq67") else "n_tokens"]
+        of_rules = {"D_1": rule.coefficient, "b": rule.exponent}
+        of_rules |= {"N_1": loss.rules["n_params"].coefficient, "a": loss.rules["n_params"].exponent}
+        assert trends.values == {**printed, **of_rules}
+        assert trends.unit == rule.unit == loss.rules["n_params"].unit

@@ -10,6 +10,13 @@ from .catalog import load_model as load_model
 from .consistency import Consistency as Consistency
 from .contradiction import Contradiction as Contradiction
 from .contradiction import contradiction as contradiction
+from .critical_batch import critical_batch_size as critical_batch_size
+from .critical_batch import flops_at as flops_at
+from .critical_batch import min_flops as min_flops
+from .critical_batch import min_steps as min_steps
+from .critical_batch import steps_at as steps_at
+from .efficient import EfficientFrontier as EfficientFrontier
+from .efficient import efficient_frontier as efficient_frontier
 from .errors import ConvergenceError as ConvergenceError
 from .errors import DataError as DataError
 from .errors import FileError as FileError
@@ -35,6 +42,7 @@ from .published import Published as Published
 from .published import published as published
 from .regret import Regret as Regret
 from .regret import regret as regret
+from .rules import PowerRule as PowerRule
 from .sensitivity import Sensitivity as Sensitivity
 from .sensitivity import sensitivity as sensitivity
 from .trend_fit import FittedTrends as FittedTrends

@@ -187,6 +187,7 @@ def _published_facts(estimate: fs.Published) -> Facts:
         "citation": estimate.citation,
         "counts_embeddings": "unknown" if estimate.counts_embeddings is None else estimate.counts_embeddings,
         "uncertainty": estimate.uncertainty,
+        "rules": [str(rule) for rule in estimate.rules.values()],
     }
 
 
@@ -216,7 +217,8 @@ def _show_model(model: fs.Model) -> tuple[Facts, Shown]:
     if model.reference:
         shown.append(Text("X_effect: nats of loss that the term of X costs at the reference; X follows."))
     if len(losses):
-        ratio = "" if model.law.inputs == ("n_params",) else f", at {TOKENS_PER_PARAM} tokens per parameter"
+        has_tokens = {"n_tokens", "flops", "min_flops"} & set(model.law.inputs)
+        ratio = f", at {TOKENS_PER_PARAM} tokens per parameter" if has_tokens else ""
         shown += [Text(), heading(f"Loss in nats per token that the priors allow{ratio}")]
         shown += [_quantile_table(losses, list(model.law.inputs))]
         shown += [Text(f"Quantiles of the prior predictive. Band mean: {KINDS['mean']}, without noise.")]

@@ -237,11 +237,22 @@ def kaplan_additive(n_params: Any, n_tokens: Any, *, E: Any, N_c: Any, D_c: Any,
     return E + (N_c / n_params) ** alpha_N + (D_c / n_tokens) ** alpha_D
 
 
+@law(terms={"N_c": CriticalSize("n_params", "alpha_N"), "S_c": CriticalSize("min_steps", "alpha_S")})
+def learning_curve(n_params: Any, min_steps: Any, *, N_c: Any, S_c: Any, alpha_N: Any, alpha_S: Any) -> Any:
+    """L(N, S_min) = (N_c / N)^alpha_N + (S_c / S_min)^alpha_S.
+
+    Source: Kaplan et al. 2020 (arXiv:2001.08361), equations 1.6 and 5.6; with unlimited data, after warm-up. S_min
+    is the number of steps that would do at batches far above the critical size (`forescale.critical_batch`).
+    """
+    return (N_c / n_params) ** alpha_N + (S_c / min_steps) ** alpha_S
+
+
 @law(terms={"x_c": CriticalSize("x", "alpha")})
 def power(x: Any, *, x_c: Any, alpha: Any) -> Any:
     """L(x) = (x_c / x)^alpha.
 
-    Source: Kaplan et al. 2020 (arXiv:2001.08361), equations 1.1 to 1.4; x is N, D or C, and x_c in its unit.
+    Source: Kaplan et al. 2020 (arXiv:2001.08361), equations 1.1 to 1.3; x is N, D, C or C_min, and x_c in
+    its unit.
     """
     return (x_c / x) ** alpha
 

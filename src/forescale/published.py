@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -15,22 +16,7 @@ from forescale.catalog import published_card
 from forescale.draws import interval_rows
 from forescale.errors import ModelError
 from forescale.laws import Law, get_law
-from forescale.units import PF_DAY
-
-
-@dataclass(frozen=True)
-class Frontier:
-    """A printed rule for the compute-optimal size: ``N = coefficient (C / PF-day)^exponent``, C in FLOPs."""
-
-    coefficient: float
-    exponent: float
-
-    def __call__(self, flops: Any) -> Any:
-        """Parameters at a budget; floats, NumPy and xarray alike."""
-        return self.coefficient * (flops / PF_DAY) ** self.exponent
-
-    def __str__(self) -> str:
-        return f"N = {self.coefficient:g} (C / PF-day)^{self.exponent:g}"
+from forescale.rules import PowerRule
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,9 +38,9 @@ class Published:
         uncertainty is printed.
     counts_embeddings : bool or None
         Whether N counts embedding parameters.
-    frontier : Frontier or None
-        The rule for the compute-optimal size that the paper prints beside its law, where it prints one; it need
-        not be the optimum of the law.
+    rules : mapping of str to PowerRule
+        Rules that the paper prints beside its law, by name, such as ``n_params`` for the compute-optimal size;
+        read-only, empty where it prints none. They are as printed, and need not follow from the law.
     """
 
     name: str
@@ -65,8 +51,11 @@ class Published:
     citation: str = ""
     uncertainty: str = ""
     counts_embeddings: bool | None = None
-    frontier: Frontier | None = None
+    rules: Mapping[str, PowerRule] = field(default_factory=dict)
     noise: None = None  # no paper here prints how a new run scatters
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "rules", MappingProxyType(dict(self.rules)))
 
     def table(self, prob: float = 0.9) -> pd.DataFrame:
         """Each parameter: printed value, and median and equal-tailed interval of the draws."""
@@ -77,7 +66,8 @@ class Published:
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name} {value:.6g}" for name, value in self.values.items())
-        return f"{self.name}: {self.title}\n  {values}\n  {self.citation}\n  uncertainty: {self.uncertainty}"
+        rules = "".join(f"\n  rule {name}: {rule}" for name, rule in self.rules.items())
+        return f"{self.name}: {self.title}\n  {values}{rules}\n  {self.citation}\n  uncertainty: {self.uncertainty}"
 
 
 def published(name: str, *, draws: int = 4000, random_seed: int | np.random.Generator | None = 0) -> Published:
@@ -135,8 +125,18 @@ def from_toml(text: str, *, draws: int = 4000, random_seed: int | np.random.Gene
         citation=card["citation"],
         uncertainty=card["uncertainty"],
         counts_embeddings=counted if isinstance(counted, bool) else None,
-        frontier=Frontier(**card["frontier"]) if "frontier" in card else None,
+        rules=_rules(card),
     )
+
+
+def _rules(card: Mapping[str, Any]) -> dict[str, PowerRule]:
+    rules = {}
+    for name, table in card.get("rules", {}).items():
+        try:
+            rules[name] = PowerRule.from_table(name, table)
+        except ModelError as error:
+            raise ModelError(f"published estimate {card['name']!r}, rule {name!r}: {error}") from error
+    return rules
 
 
 def _draws(card: Mapping[str, Any], values: Mapping[str, float], draws: int, rng: np.random.Generator) -> xr.Dataset:

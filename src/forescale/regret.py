@@ -107,7 +107,7 @@ def regret(
         Training compute in FLOPs.
     tokens_per_param, n_params, like
         The plan, exactly one of: a ratio D / N for all budgets; the parameters for each budget, one number for
-        all, or a rule from FLOPs to parameters such as ``published("kaplan2020").frontier``; an estimate whose
+        all, or a rule from FLOPs to parameters such as ``published("kaplan2020").rules["n_params"]``; an estimate whose
         median optimal N is followed. All count parameters as ``source`` does, with or without embeddings.
     cost : str or CostModel
         What training costs: "6ND", "6ND+attention", or a cost model with settings of its own.

@@ -8,9 +8,9 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "forescale"
 
 LAYERS = [
-    {"errors", "files"},
-    {"units", "frozen", "seeds", "fronts", "shares"},
-    {"laws", "priors", "noise", "points", "cells", "columns", "rules", "critical_batch"},
+    {"errors", "files", "literature"},
+    {"units", "frozen", "seeds", "fronts", "shares", "embeddings"},
+    {"laws", "priors", "noise", "points", "cells", "columns", "rules", "critical_batch", "recount"},
     {"intake"},
     {"support"},
     {"observations"},
@@ -20,11 +20,11 @@ LAYERS = [
     {"targets"},
     {"attribution"},
     {"fit", "published", "huber", "joint"},
-    {"archive", "trend_fit"},
+    {"archive", "loo", "trend_fit"},
     {"forecast", "allocate", "sensitivity", "prior_sensitivity"},
-    {"regret", "consistency", "limits", "efficient"},
-    {"contradiction"},
-    {"plots"},
+    {"regret", "consistency", "limits", "efficient", "reconcile"},
+    {"contradiction", "separation"},
+    {"plots", "compare"},
     {"demo", "console", "arguments"},
     {"facts", "app"},
     {"cards"},

@@ -55,6 +55,28 @@ def test_hoffmann_posterior_from_any_seed(hoffmann, hoffmann_fit, seed):
     assert not again.posterior["alpha"].equals(hoffmann_fit.posterior["alpha"])
 
 
+def test_a_fit_does_not_depend_on_the_table_fitted_before(hoffmann, simulate, monkeypatch):
+    model = fs.load_model("power_n").with_noise("normal")  # compiled by no other test
+    truth = {"N_c": 8.8e13, "alpha_N": 0.076}
+    near, far = (simulate(model.law, truth, runs=20, scale=scale) for scale in (1.0, 1e3))
+    settings = {"draws": 200, "random_seed": 1, "retry": False}
+
+    def first_draws(*tables):
+        for table in tables:
+            try:
+                fitted = fs.fit(table, model, **settings)
+            except fs.ConvergenceError as error:  # too few draws to pass
+                fitted = error.fit
+        return fitted.posterior["N_c"].to_numpy()
+
+    monkeypatch.setattr(sampling, "_SAMPLERS", {})
+    first_draws(far)  # so that the code of both below comes from one cache
+    monkeypatch.setattr(sampling, "_SAMPLERS", {})
+    alone = first_draws(near)
+    monkeypatch.setattr(sampling, "_SAMPLERS", {})
+    np.testing.assert_array_equal(first_draws(far, near), alone)
+
+
 def test_same_seed_same_draws(hoffmann, hoffmann_fit):
     again = fs.fit(hoffmann, "chinchilla", random_seed=hoffmann_fit.seed)
     xr.testing.assert_identical(again.posterior, hoffmann_fit.posterior)

@@ -10,6 +10,7 @@ TRUTH = {
     "chinchilla": {"E": 1.8, "A": 480.0, "B": 2000.0, "alpha": 0.35, "beta": 0.36},
     "kaplan": {"N_c": 6.4e13, "D_c": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103},
     "kaplan_additive": {"E": 1.75, "N_c": 4.9e7, "D_c": 1.5e9, "alpha_N": 0.35, "alpha_D": 0.36},
+    "kaplan_floor": {"E": 1.75, "N_c": 4.9e7, "D_c": 1.5e9, "alpha_N": 0.35, "alpha_D": 0.36},
     "power_n": {"N_c": 8.8e13, "alpha_N": 0.076},
     "power_d": {"D_c": 5.4e13, "alpha_D": 0.095},
     "power_c": {"C_c": 1.4e27, "alpha_C": 0.057},

@@ -7,6 +7,8 @@ from .catalog import list_published as list_published
 from .catalog import list_trends as list_trends
 from .catalog import load_dataset as load_dataset
 from .catalog import load_model as load_model
+from .compare import Comparison as Comparison
+from .compare import compare as compare
 from .consistency import Consistency as Consistency
 from .contradiction import Contradiction as Contradiction
 from .contradiction import contradiction as contradiction
@@ -17,6 +19,7 @@ from .critical_batch import min_steps as min_steps
 from .critical_batch import steps_at as steps_at
 from .efficient import EfficientFrontier as EfficientFrontier
 from .efficient import efficient_frontier as efficient_frontier
+from .embeddings import Embeddings as Embeddings
 from .errors import ConvergenceError as ConvergenceError
 from .errors import DataError as DataError
 from .errors import FileError as FileError
@@ -33,6 +36,9 @@ from .laws import Law as Law
 from .laws import law as law
 from .limits import LimitTrends as LimitTrends
 from .limits import trends_of as trends_of
+from .literature import literature_exponents as literature_exponents
+from .loo import LeaveOneOut as LeaveOneOut
+from .loo import leave_one_out as leave_one_out
 from .model import Model as Model
 from .observations import Observations as Observations
 from .prior_sensitivity import PriorSensitivity as PriorSensitivity
@@ -40,6 +46,8 @@ from .prior_sensitivity import prior_sensitivity as prior_sensitivity
 from .priors import Prior as Prior
 from .published import Published as Published
 from .published import published as published
+from .reconcile import Reconciliation as Reconciliation
+from .reconcile import reconcile as reconcile
 from .regret import Regret as Regret
 from .regret import regret as regret
 from .rules import PowerRule as PowerRule

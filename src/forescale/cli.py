@@ -6,7 +6,9 @@ What a command needs is imported when it runs, so that help answers at once.
 # isort: off
 from forescale.app import app, main
 from forescale.commands import runs
+from forescale.commands import compare
 from forescale.commands import contradiction
+from forescale.commands import reconcile
 from forescale.commands import shelves
 
-__all__ = ["app", "contradiction", "main", "runs", "shelves"]
+__all__ = ["app", "compare", "contradiction", "main", "reconcile", "runs", "shelves"]

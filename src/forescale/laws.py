@@ -237,6 +237,19 @@ def kaplan_additive(n_params: Any, n_tokens: Any, *, E: Any, N_c: Any, D_c: Any,
     return E + (N_c / n_params) ** alpha_N + (D_c / n_tokens) ** alpha_D
 
 
+@law(
+    terms={"N_c": CriticalSize("n_params", "alpha_N"), "D_c": CriticalSize("n_tokens", "alpha_D")},
+    floor="E",
+    sum_of_powers=lambda E, N_c, D_c, alpha_N, alpha_D: (N_c ** (alpha_N / alpha_D), alpha_N / alpha_D, D_c, 1.0),
+)
+def kaplan_floor(n_params: Any, n_tokens: Any, *, E: Any, N_c: Any, D_c: Any, alpha_N: Any, alpha_D: Any) -> Any:
+    """L(N, D) = E + [ (N_c / N)^(alpha_N / alpha_D) + D_c / D ]^alpha_D.
+
+    Kaplan et al.'s joint law (arXiv:2001.08361, equation 1.5) and an irreducible term.
+    """
+    return E + ((N_c / n_params) ** (alpha_N / alpha_D) + D_c / n_tokens) ** alpha_D
+
+
 @law(terms={"N_c": CriticalSize("n_params", "alpha_N"), "S_c": CriticalSize("min_steps", "alpha_S")})
 def learning_curve(n_params: Any, min_steps: Any, *, N_c: Any, S_c: Any, alpha_N: Any, alpha_S: Any) -> Any:
     """L(N, S_min) = (N_c / N)^alpha_N + (S_c / S_min)^alpha_S.

@@ -71,8 +71,7 @@ class Draws:
 class _Sampler:
     """A compiled model: nutpie's, the data it wants, and the way back from its draws."""
 
-    compiled: Any
-    data: Callable[[Mapping[str, Any]], dict[str, Any]]
+    ready: Callable[[Mapping[str, Any]], Any]
     free: Callable[[xr.Dataset, Mapping[str, Any]], dict[str, Any]]
 
 
@@ -112,7 +111,7 @@ def sample(
     if key not in _SAMPLERS:
         _SAMPLERS[key] = _compile(model, data)
     sampler = _SAMPLERS[key]
-    drawn, stats = _run(sampler.compiled.with_data(**sampler.data(data)), settings, seed, progress)
+    drawn, stats = _run(sampler.ready(data), settings, seed, progress)
     free = sampler.free(drawn, data)
     values = {**model.printed(free), **free}
     posterior = xr.Dataset({name: (("chain", "draw"), values[name]) for name in sorted(values)}, stats.coords)
@@ -222,11 +221,15 @@ def _compile_centred(model: Model, data: Mapping[str, Any]) -> _Sampler | None:
         z = np.moveaxis(draws["z"].values, -1, 0)
         return dict(zip(free, back(*z, coordinates.log_centre(model, data)), strict=True))
 
-    def initial_point(seed: int) -> Any:
-        return start + np.random.default_rng(seed).uniform(-_JITTER, _JITTER, n)
+    def ready(data: Mapping[str, Any]) -> Any:
+        start = coordinates.start(model, coordinates.log_centre(model, data))  # of this table, not of the first
 
-    compiled = replace(compiled, initial_point_func=initial_point)
-    return _Sampler(compiled, lambda data: {"data": matrix(data)}, to_free)
+        def initial_point(seed: int) -> Any:
+            return start + np.random.default_rng(seed).uniform(-_JITTER, _JITTER, n)
+
+        return replace(compiled.with_data(data=matrix(data)), initial_point_func=initial_point)
+
+    return _Sampler(ready, to_free)
 
 
 def _compile_plain(model: Model, data: Mapping[str, Any]) -> _Sampler:
@@ -235,7 +238,9 @@ def _compile_plain(model: Model, data: Mapping[str, Any]) -> _Sampler:
 
     names = list(model.free_priors())
     compiled = nutpie.compile_pymc_model(model.build(data), var_names=names)
-    return _Sampler(compiled, dict, lambda draws, _: {name: draws[name].values for name in names})
+    return _Sampler(
+        lambda data: compiled.with_data(**data), lambda draws, _: {name: draws[name].values for name in names}
+    )
 
 
 @contextmanager

@@ -8,7 +8,8 @@ from forescale.app import app, main
 from forescale.commands import runs
 from forescale.commands import compare
 from forescale.commands import contradiction
+from forescale.commands import sensitivity
 from forescale.commands import reconcile
 from forescale.commands import shelves
 
-__all__ = ["app", "compare", "contradiction", "main", "reconcile", "runs", "shelves"]
+__all__ = ["app", "compare", "contradiction", "main", "reconcile", "runs", "sensitivity", "shelves"]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from forescale.console import Shown
 
 Sources = Annotated[
-    list[str], typer.Argument(metavar="SOURCE...", help="Two or more fits' files or published estimates.")
+    list[str], typer.Argument(metavar="SOURCES", help="Two or more fits' files or published estimates.")
 ]
 Runs = Annotated[str | None, typer.Option(metavar="RUNS", help="A table or a dataset; needed where all are published.")]
 Compute = Annotated[list[str] | None, typer.Option(metavar="FLOPS", help="Budgets, 1e21,5.76e23,...; repeatable.")]

@@ -30,7 +30,7 @@ def _reconcile(
     csv: arguments.Csv = False,
     prob: arguments.Prob = 0.9,
 ) -> None:
-    """Read Chinchilla's law in Kaplan's terms, without embeddings.
+    """Read Chinchilla's law in Kaplan's terms.
 
     Example: forescale reconcile fit.nc
     """

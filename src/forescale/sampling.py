@@ -52,7 +52,7 @@ class Settings:
 
     def careful(self) -> Settings:
         """The settings of a second try: shorter steps, three times the tuning, four times the draws, thinned."""
-        return replace(self, tune=3 * self.tune, target_accept=0.97, thin=4 * self.thin)
+        return replace(self, tune=3 * self.tune, target_accept=max(0.97, self.target_accept), thin=4 * self.thin)
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values."""

@@ -67,7 +67,7 @@ def test_the_posterior_is_that_of_the_trends_whatever_the_unit(one):
     assert float(p["D_1"].median()) == pytest.approx(TRUTH["D_1"] * (one.unit / UNIT) ** TRUTH["b"], rel=0.1)
     np.testing.assert_allclose(p["N_1"] * p["D_1"], one.unit / 6)
     assert list(one.table(0.9)["parameter"]) == list(PARAMETERS)
-    assert "24 the runs given as efficient" in repr(one)
+    assert "24 runs given; L(D) of 24 runs given" in repr(one)
 
 
 def test_fronts_are_the_default_and_find_the_trends_among_other_runs():
@@ -103,6 +103,35 @@ def test_intervals_cover_at_their_rate_over_repeated_simulations():
     assert covered(seeds[:40], factor=0.4) < 24  # partner: narrower intervals are caught
 
 
+def profiles(seed):
+    """IsoFLOP profiles whose minima lie on the trends, and runs that only their data limit."""
+    rng = np.random.default_rng(seed)
+    flops = np.repeat(np.geomspace(3e17, 3e19, 7), 9)
+    best = flops / (6 * TRUTH["D_1"] * (flops / UNIT) ** TRUTH["b"])
+    u = np.tile(np.linspace(-1.6, 1.6, 9), 7)
+    valley = 0.25 * (np.exp(-0.3 * u) / 0.3 + np.exp(0.45 * u) / 0.45 - 1 / 0.3 - 1 / 0.45)
+    loss = ((TRUTH["C_c"] / flops) ** TRUTH["alpha_C"] + valley) * np.exp(rng.normal(0, 0.004, 63))
+    budgets = table(flops, flops / (6 * best * np.exp(u)), loss, "profiles")
+    return budgets, simulated(seed)[1]
+
+
+def from_profiles(seed, **settings):
+    budgets, limited = profiles(seed)
+    return fit_trends(budgets, efficient="isoflop", limited=limited, random_seed=seed, progress=False, **settings)
+
+
+@pytest.mark.slow
+def test_trends_of_isoflop_minima_cover_a_known_crossing():
+    true, found, narrow = float(log_crossing(TRUTH, UNIT)), 0, 0
+    for seed in range(20):
+        log_c = np.log(contradiction(from_profiles(seed)).draws["flops"])
+        low, middle, high = log_c.quantile([0.1, 0.5, 0.9], method="inverted_cdf").to_numpy()
+        found += low < true < high
+        narrow += middle - 0.3 * (middle - low) < true < middle + 0.3 * (high - middle)
+    assert 12 <= found <= 20  # of 20 at 80 %: outside with probability 0.01
+    assert narrow < 12  # partner: narrower intervals are caught
+
+
 def test_what_shows_no_trend_is_refused():
     efficient, limited = simulated(3)
     few = fs.Observations.from_frame(efficient.table.iloc[:3], name="few")
@@ -118,5 +147,9 @@ def test_what_shows_no_trend_is_refused():
         fit_trends(efficient, efficient=efficient, limited=efficient)
     with pytest.raises(fs.DataError, match=r"L\(D\) of efficient rises \(alpha_D would be -0.09"):
         fit_trends(efficient, limited=rising, random_seed=1)
+    with pytest.raises(fs.DataError, match="efficient is 'front', 'isoflop' or a table of runs, not 'best'"):
+        fit_trends(efficient, efficient="best", limited=limited)
+    with pytest.raises(fs.DataError, match="isoFLOP"):
+        fit_trends(efficient, efficient="isoflop", limited=limited)
     with pytest.raises(fs.DataError, match="sizes lacks n_tokens, flops"):
         fit_trends(without)

@@ -1,5 +1,6 @@
 from .allocate import Allocation as Allocation
 from .allocate import allocate as allocate
+from .approaches import approaches as approaches
 from .archive import load_fit as load_fit
 from .catalog import list_datasets as list_datasets
 from .catalog import list_models as list_models
@@ -20,6 +21,8 @@ from .critical_batch import steps_at as steps_at
 from .efficient import EfficientFrontier as EfficientFrontier
 from .efficient import efficient_frontier as efficient_frontier
 from .embeddings import Embeddings as Embeddings
+from .envelope import Envelope as Envelope
+from .envelope import envelope as envelope
 from .errors import ConvergenceError as ConvergenceError
 from .errors import DataError as DataError
 from .errors import FileError as FileError
@@ -30,8 +33,11 @@ from .fit import Fit as Fit
 from .fit import fit as fit
 from .forecast import Forecast as Forecast
 from .forecast import forecast as forecast
+from .frontier import Frontier as Frontier
+from .frontier import frontier as frontier
 from .huber import HuberFit as HuberFit
 from .huber import huber_fit as huber_fit
+from .isoflop import isoflop_groups as isoflop_groups
 from .laws import Law as Law
 from .laws import law as law
 from .limits import LimitTrends as LimitTrends

@@ -9,7 +9,8 @@ from forescale.commands import runs
 from forescale.commands import compare
 from forescale.commands import contradiction
 from forescale.commands import sensitivity
+from forescale.commands import frontier
 from forescale.commands import reconcile
 from forescale.commands import shelves
 
-__all__ = ["app", "compare", "contradiction", "main", "reconcile", "runs", "sensitivity", "shelves"]
+__all__ = ["app", "compare", "contradiction", "frontier", "main", "reconcile", "runs", "sensitivity", "shelves"]

@@ -20,7 +20,7 @@ from forescale.errors import ConvergenceError, ForescaleWarning
 from forescale.laws import Law
 from forescale.model import Model
 from forescale.noise import Noise
-from forescale.observations import Observations
+from forescale.observations import Observations, as_observations
 from forescale.sampling import Settings, sample
 from forescale.seeds import as_seed
 
@@ -185,7 +185,7 @@ def fit(
     >>> fit = fs.fit(fs.load_dataset("hoffmann2022"), "chinchilla", random_seed=1)  # doctest: +SKIP
     """
     settings = Settings(draws, tune, chains, target_accept, thin)
-    observations = _as_observations(runs)
+    observations = as_observations(runs)
     model = load_model(model)
     for note in model.check(observations):
         warnings.warn(note, ForescaleWarning, stacklevel=2)
@@ -278,9 +278,3 @@ def _warn_outside_prior(model: Model, observations: Observations, data: Mapping[
             ForescaleWarning,
             stacklevel=3,
         )
-
-
-def _as_observations(runs: Observations | pd.DataFrame | str | Path) -> Observations:
-    if isinstance(runs, Observations):
-        return runs
-    return Observations.from_frame(runs) if isinstance(runs, pd.DataFrame) else Observations.read(runs)

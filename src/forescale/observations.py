@@ -262,6 +262,13 @@ class Observations(FrozenTable):
         return check_supports(self, inputs, n_parameters, needs_loss_se)
 
 
+def as_observations(runs: Observations | pd.DataFrame | str | Path) -> Observations:
+    """A table of runs as people have it: read already, a DataFrame, or a file's path."""
+    if isinstance(runs, Observations):
+        return runs
+    return Observations.from_frame(runs) if isinstance(runs, pd.DataFrame) else Observations.read(runs)
+
+
 def _numeric_inputs(columns: Mapping[str, NDArray[Any]]) -> list[str]:
     numeric = [name for name, values in columns.items() if values.dtype.kind == "f"]
     return [name for name in numeric if name not in ("loss", "loss_se")]

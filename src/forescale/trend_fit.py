@@ -13,31 +13,16 @@ import xarray as xr
 from forescale.draws import interval_rows
 from forescale.errors import DataError
 from forescale.fronts import front
+from forescale.isoflop import isoflop_groups
 from forescale.joint import Joint, sample_joint
 from forescale.observations import Observations
-from forescale.priors import Prior
 from forescale.sampling import Settings
 from forescale.seeds import as_seed
+from forescale.trend_models import TRENDS, Profiles, lines, trends_of_lines, trends_of_profiles
 from forescale.trends import PARAMETERS
+from forescale.units import cost_model
+from forescale.valley import get_shape, valley_data
 
-#: Levels are of logs at the middle of the data, less the mean there; `fit_trends` says why these.
-PRIORS = {
-    "alpha_C": Prior("lognormal", median=0.06, sigma=0.6),
-    "alpha_D": Prior("lognormal", median=0.09, sigma=0.6),
-    "b": Prior("normal", mu=0.5, sigma=0.25),
-    "loss_level": Prior("normal", mu=0.0, sigma=0.5),
-    "floor_level": Prior("normal", mu=0.0, sigma=0.5),
-    "tokens_level": Prior("normal", mu=0.0, sigma=2.0),
-    "loss_scatter": Prior("halfnormal", sigma=0.05),
-    "floor_scatter": Prior("halfnormal", sigma=0.05),
-    "tokens_scatter": Prior("halfnormal", sigma=0.5),
-}
-#: Each trend: its columns (x, y), the priors of slope, level and scatter, and the sign of the slope.
-_TRENDS = {
-    "L(C)": ("log_flops", "log_loss", "alpha_C", "loss_level", "loss_scatter", -1.0),
-    "D(C)": ("log_flops", "log_tokens", "b", "tokens_level", "tokens_scatter", 1.0),
-    "L(D)": ("log_limited_tokens", "log_limited_loss", "alpha_D", "floor_level", "floor_scatter", -1.0),
-}
 _TRY = "Give runs for it (efficient=, limited=), or take trends_of a fit of a joint law"
 _LARGER = 2.0  # times the efficient size: less is a run that more parameters would help; ladders with scatter reach 1.8
 _LEAST = 4  # runs that a line with a level, a slope and a scatter can be laid through with a degree of freedom
@@ -90,7 +75,7 @@ class FittedTrends:
 def fit_trends(
     runs: Observations,
     *,
-    efficient: Observations | None = None,
+    efficient: str | Observations = "front",
     limited: Observations | None = None,
     draws: int = 1000,
     tune: int = 500,
@@ -102,19 +87,20 @@ def fit_trends(
 
     Three lines in logs, each about the middle of its runs, with normal scatter of its own: ``log L_i`` on ``log C_i``
     with slope -alpha_C and ``log D_i`` on ``log C_i`` with slope b, over compute-efficient runs; ``log L_j`` on
-    ``log D_j`` with slope -alpha_D, over runs that only their data limit.
+    ``log D_j`` with slope -alpha_D, over runs that only their data limit. With isoFLOP profiles the first two are of
+    their minima, which are sampled with the lines, in the model of `frontier`.
 
     Priors are weak: exponents about those published (alpha_C 0.02 to 0.16, alpha_D 0.03 to 0.24, b 0.1 to 0.9 in
     90 %); levels about the means of the data, which a few runs determine; losses scatter by 5 %, tokens by a factor
-    of 1.6.
+    of 1.6, and losses of minima by 0.2 to 2.4 % in 90 %.
 
     Parameters
     ----------
     runs : Observations
         Runs with loss, n_params, n_tokens and flops.
-    efficient : Observations, optional
-        The compute-efficient runs among them, or elsewhere. By default those that no run of at most their compute
-        beats and that are not limited by data alone; a table of few sizes makes this front ragged.
+    efficient : {"front", "isoflop"} or Observations
+        What compute-efficient training is: the runs that no run of at most their compute beats and that are not
+        limited by data alone, a ragged front where sizes are few; the minima of isoFLOP profiles; or runs given.
     limited : Observations, optional
         The runs that only their data limit: models so large that more parameters would not help. By default those
         that no run of at most their tokens beats. Where these models are not large enough, the floor is put too
@@ -135,8 +121,8 @@ def fit_trends(
     ------
     DataError
         If a table lacks a column, if there are fewer than 4 runs for a trend, all of one size, if a trend rises where
-        it should fall, if the floor is not below the trend of the
-        runs, or if no runs are large enough for it; the message names the trend.
+        it should fall, if the floor is not below the trend of the runs, if no runs are large enough for it, or if there
+        are no isoFLOP budgets; the message names the trend.
     ConvergenceError
         If the diagnostics fail, twice; it carries the draws.
 
@@ -150,51 +136,67 @@ def fit_trends(
     >>> trends = fs.fit_trends(fs.load_dataset("hoffmann2022"), random_seed=1)  # doctest: +SKIP
     >>> fs.contradiction(trends)  # doctest: +SKIP
     """
-    settings = Settings(draws, tune, chains)
+    settings, seed = Settings(draws, tune, chains, 0.98 if efficient == "isoflop" else 0.9), as_seed(random_seed)
     table = _sized(runs)
-    by_compute, by_tokens = (front(table[name].to_numpy(), table["loss"].to_numpy()) for name in ("flops", "n_tokens"))
-    at_floor = table[by_tokens] if limited is None else _sized(limited)
-    what_ran = ["n_params", "n_tokens", "loss"]  # run names of two tables may be alike
-    elsewhere = ~pd.MultiIndex.from_frame(table[what_ran]).isin(pd.MultiIndex.from_frame(at_floor[what_ran]))
-    used = {
-        "efficient": table[by_compute & elsewhere] if efficient is None else _sized(efficient),
-        "limited": at_floor,
+    at_floor = table[_front(table, "n_tokens")] if limited is None else _sized(limited)
+    floor = {
+        "log_limited_tokens": np.log(at_floor["n_tokens"].to_numpy()),
+        "log_limited_loss": np.log(at_floor["loss"].to_numpy()),
     }
-    data = {
-        "log_flops": np.log(used["efficient"]["flops"].to_numpy()),
-        "log_tokens": np.log(used["efficient"]["n_tokens"].to_numpy()),
-        "log_loss": np.log(used["efficient"]["loss"].to_numpy()),
-        "log_limited_tokens": np.log(used["limited"]["n_tokens"].to_numpy()),
-        "log_limited_loss": np.log(used["limited"]["loss"].to_numpy()),
-    }
-    _check(runs.name, data)
-    times = _times_larger(used["limited"], used["efficient"])
+    if isinstance(efficient, str) and efficient == "isoflop":
+        groups = isoflop_groups(runs)
+        best = groups.runs.loc[groups.runs.groupby("budget")["loss"].idxmin()]
+        what = f"minima of {len(best)} isoFLOP profiles"
+        data = {**valley_data(groups, get_shape("asymmetric")), **floor}
+        build: Any = Profiles("asymmetric", cost_model("6ND"))
+        read, log_middle = trends_of_profiles, float(np.mean(data["log_budget"]))
+    else:
+        best, what = _efficient(table, at_floor, efficient)
+        data = {**_logs(best), **floor}
+        build, read, log_middle = lines, trends_of_lines, float(np.mean(data["log_flops"]))
+    _check(runs.name, {**_logs(best), **floor})
+    times = _times_larger(at_floor, best)
     if limited is None and times < _LARGER:
         raise DataError(
             f"{runs.name} has no runs that only their data limit: at the tokens of the best for their tokens, these "
             f"models are {times:.2g} times as large as compute-efficient ones, where {_LARGER:g} is the least, as in a "
             f"ladder along one line of N and D. {_TRY}"
         )
-    what = f"the trends of {runs.name}"
-    joint = sample_joint(what, "trends", _build, data, settings, as_seed(random_seed), progress=progress)
-    middle = {name: float(np.mean(values)) for name, values in data.items()}
-    unit = float(np.exp(middle["log_flops"]))
-    taken = [
-        "other runs that no run of at most their compute beats" if efficient is None else "the runs given as efficient",
-        "runs that no run of at most their tokens beats" if limited is None else "the runs given as limited by data",
-    ]
-    counts = [len(table) for table in used.values()]
+    joint = sample_joint(f"the trends of {runs.name}", "trends", build, data, settings, seed, progress=progress)
+    unit = float(np.exp(log_middle))
+    taken = "runs that no run of at most their tokens beats" if limited is None else "runs given"
     return FittedTrends(
         name=runs.name,
-        posterior=_printed(joint.posterior, middle, unit),
+        posterior=read(joint.posterior, data, unit),
         unit=unit,
-        pivots={"alpha_C": unit, "alpha_D": float(np.exp(middle["log_limited_tokens"])), "b": unit},
-        basis=f"L(C) and D(C) of {counts[0]} {taken[0]}; L(D) of {counts[1]} {taken[1]}, {times:.2g} times as large as "
-        "efficient ones at their tokens (median)",
-        efficient=used["efficient"],
-        limited=used["limited"],
+        pivots={"alpha_C": unit, "alpha_D": float(np.exp(floor["log_limited_tokens"].mean())), "b": unit},
+        basis=f"L(C) and D(C) of {what}; L(D) of {len(at_floor)} {taken}, {times:.2g} times as large as efficient "
+        "ones at their tokens (median)",
+        efficient=best,
+        limited=at_floor,
         joint=joint,
     )
+
+
+def _efficient(table: pd.DataFrame, at_floor: pd.DataFrame, wanted: str | Observations) -> tuple[pd.DataFrame, str]:
+    """Take the compute-efficient runs, and say in words which they are."""
+    if isinstance(wanted, Observations):
+        return _sized(wanted), f"{len(wanted)} runs given"
+    if wanted != "front":
+        raise DataError(f"efficient is 'front', 'isoflop' or a table of runs, not {wanted!r}")
+    what_ran = ["n_params", "n_tokens", "loss"]  # run names of two tables may be alike
+    elsewhere = ~pd.MultiIndex.from_frame(table[what_ran]).isin(pd.MultiIndex.from_frame(at_floor[what_ran]))
+    best = table[_front(table, "flops") & elsewhere]
+    return best, f"{len(best)} other runs that no run of at most their compute beats"
+
+
+def _front(table: pd.DataFrame, size: str) -> Any:
+    return front(table[size].to_numpy(), table["loss"].to_numpy())
+
+
+def _logs(efficient: pd.DataFrame) -> dict[str, Any]:
+    columns = {"log_flops": "flops", "log_tokens": "n_tokens", "log_loss": "loss"}
+    return {name: np.log(efficient[column].to_numpy()) for name, column in columns.items()}
 
 
 def _sized(runs: Observations) -> pd.DataFrame:
@@ -211,7 +213,7 @@ def _sized(runs: Observations) -> pd.DataFrame:
 def _check(table: str, data: Mapping[str, Any]) -> None:
     """Refuse runs that show no such trends, by least squares."""
     lines = {}
-    for trend, (x_name, y_name, slope, _, _, sign) in _TRENDS.items():
+    for trend, (x_name, y_name, slope, _, _, sign) in TRENDS.items():
         x, y = data[x_name], data[y_name]
         if len(x) < _LEAST or np.ptp(x) == 0:
             raise DataError(
@@ -237,35 +239,3 @@ def _times_larger(limited: pd.DataFrame, efficient: pd.DataFrame) -> float:
     """How many times the compute-efficient parameters at their tokens runs have, in the median."""
     line = np.polyfit(np.log(efficient["n_tokens"]), np.log(efficient["n_params"]), 1)
     return float(np.exp(np.median(np.log(limited["n_params"]) - np.polyval(line, np.log(limited["n_tokens"])))))
-
-
-def _build(data: Mapping[str, Any]) -> Any:
-    import pymc as pm
-
-    with pm.Model() as model:
-        given = {name: pm.Data(name, values) for name, values in data.items()}
-        for x, y, slope, level, scatter, sign in _TRENDS.values():
-            away, about = given[x] - given[x].mean(), given[y].mean()
-            free = {name: PRIORS[name].random_variable(name) for name in (slope, level, scatter)}
-            mu = about + free[level] + sign * free[slope] * away
-            pm.Normal(f"observed_{slope}", mu, free[scatter], observed=given[y])
-    return model
-
-
-def _printed(free: xr.Dataset, middle: Mapping[str, float], unit: float) -> xr.Dataset:
-    """The parameters of `Trends`, from levels at the middle of the data."""
-    log_loss = middle["log_loss"] + free["loss_level"]
-    log_floor = middle["log_limited_loss"] + free["floor_level"]
-    log_d1 = middle["log_tokens"] + free["tokens_level"]
-    return xr.Dataset(
-        {
-            "C_c": unit * np.exp(log_loss / free["alpha_C"]),
-            "alpha_C": free["alpha_C"],
-            "D_c": np.exp(middle["log_limited_tokens"] + log_floor / free["alpha_D"]),
-            "alpha_D": free["alpha_D"],
-            "D_1": np.exp(log_d1),
-            "b": free["b"],
-            "N_1": unit / (6 * np.exp(log_d1)),
-            "a": 1 - free["b"],
-        }
-    )

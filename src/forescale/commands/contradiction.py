@@ -23,6 +23,9 @@ Source = Annotated[
     typer.Argument(metavar="[SOURCE]", help="A card of trends, a fit's file, or a published estimate of a joint law."),
 ]
 Runs = Annotated[str | None, typer.Option(metavar="RUNS", help="Instead: fit trends to a table of runs, or a dataset.")]
+Efficient = Annotated[
+    str, typer.Option(metavar="NAME", help="With --runs: front, the runs that none beats; isoflop, minima of profiles.")
+]
 Limits = Annotated[
     str | None,
     typer.Option(metavar="LOW,HIGH", help="Power laws through a joint law's limits in a range of FLOPs."),
@@ -34,6 +37,7 @@ Compute = Annotated[list[str] | None, typer.Option(metavar="FLOPS", help="Budget
 def _contradiction(
     source: Source = None,
     runs: Runs = None,
+    efficient: Efficient = "front",
     limits: Limits = None,
     compute: Compute = None,
     seed: arguments.FitSeed = None,
@@ -58,7 +62,9 @@ def _contradiction(
     if runs is not None:
         table = arguments.read_runs(runs)
         answers.say(f"Read {table!r}".replace("Observations ", "", 1), console.bullets(table.notes))
-        found = fs.contradiction(fs.fit_trends(table, random_seed=seed, progress=progress_wanted(quiet)))
+        found = fs.contradiction(
+            fs.fit_trends(table, efficient=efficient, random_seed=seed, progress=progress_wanted(quiet))
+        )
     else:
         given = _source(str(source), limits)
         found = fs.contradiction(given, compute=budgets) if budgets else fs.contradiction(given)

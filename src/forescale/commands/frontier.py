@@ -1,0 +1,134 @@
+"""`frontier`: the compute-optimal split without a law of N and D, by approaches 1 and 2."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import forescale as fs
+from forescale import arguments
+from forescale.app import app, output, progress_wanted
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forescale.console import Shown
+
+Method = Annotated[
+    str, typer.Option(metavar="NAME", help="isoflop: minima of isoFLOP profiles; envelope: of training curves.")
+]
+Shape = Annotated[str, typer.Option(metavar="NAME", help="Of isoFLOP profiles: asymmetric, or quadratic.")]
+Tolerance = Annotated[
+    float | None, typer.Option(metavar="X", help="How far compute (isoflop), or sizes (envelope), may be apart.")
+]
+Beside = Annotated[
+    list[str] | None,
+    typer.Option(metavar="SOURCE", help="A fit or published estimate to set beside, as approach 3; repeatable."),
+]
+Compute = Annotated[list[str] | None, typer.Option(metavar="FLOPS", help="Budgets, 1e21,5.76e23,...; repeatable.")]
+
+
+@app.command("frontier")
+def _frontier(
+    runs: arguments.Runs,
+    method: Method = "isoflop",
+    shape: Shape = "asymmetric",
+    tolerance: Tolerance = None,
+    beside: Beside = None,
+    compute: Compute = None,
+    seed: arguments.FitSeed = None,
+    columns: arguments.Columns = None,
+    where: arguments.Where = None,
+    all_runs: arguments.AllRuns = False,
+    quiet: arguments.Quiet = False,
+    json: arguments.Json = False,
+    csv: arguments.Csv = False,
+    prob: arguments.Prob = 0.9,
+) -> None:
+    """Estimate the compute-optimal split without a law.
+
+    Example: forescale frontier runs.csv --beside fit.nc
+    """
+    answers = output(json, csv, quiet)
+    others = [arguments.load_source(word) for word in beside or ()]
+    table = arguments.read_runs(runs, all_runs=all_runs, columns=arguments.pairs("--columns", columns))
+    table = arguments.filtered(table, arguments.pairs("--where", where))
+
+    from forescale import console
+
+    answers.say(f"Read {table!r}".replace("Observations ", "", 1), console.bullets(table.notes))
+    found = fs.frontier(
+        table, method=method, shape=shape, tolerance=tolerance, random_seed=seed, progress=progress_wanted(quiet)
+    )
+    budgets = [budget for text in compute for budget in text.split(",")] if compute else []
+    splits = _splits(found, budgets, prob)
+    exponents, minima = fs.approaches(found, *others, prob=prob), found.table(prob)
+    from forescale.draws import INTERVAL_KIND
+
+    document: dict[str, Any] = {"command": "frontier", "source": found.name, "prob": prob, "interval": INTERVAL_KIND}
+    document |= {"seed": found.joint.seed, "diagnostics": repr(found.diagnostics)}
+    document |= {"exponents": exponents.to_dict("records"), "left_out": found.left_out.to_dict("records")}
+    document["splits"] = splits.to_dict("records")
+    answers.answer(_page(found, exponents, minima, splits, prob), document, minima)
+
+
+def _splits(found: fs.Frontier | fs.Envelope, budgets: list[str], prob: float) -> pd.DataFrame:
+    """Bands of the optimal split of budgets, a row per budget and quantity."""
+    import pandas as pd
+
+    from forescale.draws import long_table
+
+    if not budgets:
+        return pd.DataFrame()
+    draws = found.optimum(budgets)
+    entries = pd.DataFrame({"flops": draws["budget"].to_numpy()})
+    return long_table(entries, {str(name): values for name, values in draws.data_vars.items()}, "quantity", prob)
+
+
+def _page(
+    found: fs.Frontier | fs.Envelope, exponents: pd.DataFrame, minima: pd.DataFrame, splits: pd.DataFrame, prob: float
+) -> Shown:
+    from rich.text import Text
+
+    from forescale import console
+    from forescale.draws import INTERVAL_KIND
+
+    a = exponents[exponents["exponent"] == "a"].to_dict("records")
+    own = found.name
+    beside = [[row["source"], row["approach"], f"{row['median']:.3f}", _ends(row)] for row in a]
+    reasons = [f"{count}: {reason}" for reason, count in found.left_out["reason"].value_counts().items()]
+    verdict = repr(found.diagnostics)
+    interval = f"Median and, in brackets, the {console.percent(prob)} {INTERVAL_KIND} interval; papers as they print."
+    shown: Shown = [
+        console.heading(f"Compute-optimal split by {own}"),
+        console.table(["source", "approach", "a", "interval"], beside, left=2),
+        Text(f"N* ~ C^a, D* ~ C^(1 - a). {interval}"),
+        "",
+        console.heading("Minima of the budgets" if "runs" in minima else "Switches of the best size"),
+        _by_budget(minima),
+    ]
+    if len(splits):
+        shown += [console.heading("Optimal split of budgets, on the power law"), _by_budget(splits)]
+    if reasons:
+        shown += [console.heading("Left out"), console.bullets(reasons)]
+    return [*shown, Text(verdict[:1].upper() + verdict[1:])]
+
+
+def _by_budget(table: pd.DataFrame) -> Any:
+    """A line for each budget, with the bands of its quantities."""
+    from forescale import console
+    from forescale.units import format_quantity
+
+    names = {"n_params": "N*", "n_tokens": "D*", "tokens_per_param": "D*/N*", "loss": "loss (nats)"}
+    lines: dict[float, list[str]] = {}
+    for row in table.to_dict("records"):
+        write = console.number if row["quantity"] == "loss" else format_quantity
+        band = f"{write(row['median'])}\n[{write(row['lower'])}, {write(row['upper'])}]"
+        lines.setdefault(row["flops"], []).append(band)
+    headers = ["FLOPs", *(names[name] for name in table["quantity"].unique())]
+    return console.table(headers, [[format_quantity(flops), *bands] for flops, bands in lines.items()], left=0)
+
+
+def _ends(row: dict[Any, Any]) -> str:
+    return f"[{row['lower']:.3f}, {row['upper']:.3f}]" if row["lower"] == row["lower"] else ""

@@ -37,3 +37,20 @@ def test_shell(tmp_path):
         printed.append(done.stdout.decode())
     assert "70B      1.4T  mean" in printed[1]
     assert "5.76e23" in printed[2]
+    outputs = dict(zip(use.splitlines(), printed, strict=True))
+    quoted = [block.splitlines() for block in blocks("text") if block.startswith("$ ")]
+    assert len(quoted) == 6
+    for command, *lines in quoted:
+        shown = {without_numbers(line) for line in outputs[command.removeprefix("$ ")].splitlines()}
+        missing = [line for line in lines if line != "..." and without_numbers(line) not in shown]
+        assert not missing, command
+
+
+def without_numbers(line):
+    """What a line says but for its figures, whose last digits differ from machine to machine."""
+    return re.sub(r"\s+", " ", re.sub(r"-?[\d.]+(e-?\d+)?[KMBT]?\b", "#", line)).strip()
+
+
+def test_the_reader_of_quoted_lines_sees_other_words():
+    assert without_numbers(" a  limit   0.511") == without_numbers(" a  limit   0.498")
+    assert without_numbers(" a  limit   0.511") != without_numbers(" a  range   0.511")

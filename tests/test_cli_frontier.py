@@ -33,7 +33,7 @@ WORDS = ["--seed", "1", "--columns", "n_params=Model Size"]
 def test_the_page_sets_the_exponent_beside_the_papers_and_lists_the_minima(csv):
     page = call("frontier", csv, *WORDS, "--beside", "besiroglu2024", "--compute", "1e22").stdout
     check_page(page)
-    a = float(re.search(r"isoFLOP profiles.* (0\.\d{3}) ", page).group(1))
+    a = float(re.search(r"a +isoFLOP profiles of runs.* (0\.\d{3}) ", page).group(1))
     assert a == pytest.approx(0.5126, abs=0.05)
     assert re.search(r"besiroglu2024 +approach 3, parametric fit +0\.51\d", page)
     assert len(re.findall(r"^ +1e19|^ +1e20|^ +1e21", page, re.MULTILINE)) == 3

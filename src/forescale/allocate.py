@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from forescale.budgets import Array, Bounds, Quantities, check_splits, positive, size_range
-from forescale.draws import INTERVAL_KIND, Estimate, interval_rows, long_table
+from forescale.draws import INTERVAL_KIND, Estimate, band, long_table
 from forescale.errors import ModelError
 from forescale.optimum import closed_exponents, has_closed_form, local_exponents, log_optimal_size
 from forescale.units import CostModel, cost_model, format_quantity
@@ -104,7 +104,7 @@ class Allocation:
             *budget_lines(self.draws, QUANTITIES),
         ]
         if "budget" not in self.draws["a"].dims:
-            a, b = (_band(self.draws[name].expand_dims("budget"), "{:.3f}".format) for name in ("a", "b"))
+            a, b = (band(self.draws[name].expand_dims("budget"), "{:.3f}".format) for name in ("a", "b"))
             lines.append(f"  N* ~ C^a, D* ~ C^b: a {a}, b {b}")
         return "\n".join([*lines, f"  ({kind_of_band(self.draws)})"])
 
@@ -208,7 +208,7 @@ def budget_lines(draws: xr.Dataset, quantities: Columns) -> list[str]:
     lines = []
     for index, flops in enumerate(draws["budget"].to_numpy()[:_SHOWN]):
         here = draws.isel(budget=[index])
-        bands = [f"{label} {_band(here[name], write)}" for name, (label, write) in quantities.items()]
+        bands = [f"{label} {band(here[name], write)}" for name, (label, write) in quantities.items()]
         share = float(here["bound"].mean()) if "bound" in here else 0.0
         binds = f"; a bound binds in {share:.0%} of draws" if share else ""
         lines.append(f"  {format_quantity(float(flops))} FLOPs: {', '.join(bands)}{binds}")
@@ -221,13 +221,6 @@ def kind_of_band(draws: xr.Dataset) -> str:
     if draws.sizes["chain"] * draws.sizes["draw"] == 1:
         return "the law's curve; a single draw, so no uncertainty is known and no bands are shown"
     return f"median [90 % {INTERVAL_KIND}]; the law's curve, parameter uncertainty only"
-
-
-def _band(values: xr.DataArray, write: Callable[[float], str]) -> str:
-    if values.size == 1:
-        return write(values.item())
-    middle, lower, upper = interval_rows(values, 0.9)[["median", "lower", "upper"]].to_numpy()[0]
-    return f"{write(middle)} [{write(lower)}, {write(upper)}]"
 
 
 def _check_optima(source: Estimate, flops: Array, sizes: Array) -> None:

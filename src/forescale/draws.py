@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -70,6 +71,14 @@ def interval_rows(draws: xr.DataArray, prob: float) -> pd.DataFrame:
     quantiles = found.values.reshape(3, -1)
     rows = pd.DataFrame(dict(zip(("median", "lower", "upper"), quantiles, strict=True)))
     return rows.assign(prob=prob, interval=INTERVAL_KIND)
+
+
+def band(values: xr.DataArray, write: Callable[[float], str] = "{:.3f}".format) -> str:
+    """Write ``median [lower, upper]`` of one quantity, 90 %; of a single draw, that alone."""
+    if values.size == 1:
+        return write(values.item())
+    middle, lower, upper = interval_rows(values, 0.9)[["median", "lower", "upper"]].to_numpy()[0]
+    return f"{write(middle)} [{write(lower)}, {write(upper)}]"
 
 
 def long_table(entries: pd.DataFrame, parts: dict[str, xr.DataArray], key: str, prob: float) -> pd.DataFrame:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,7 @@ import xarray as xr
 from forescale.allocate import QUANTITIES
 from forescale.budgets import Quantities, positive
 from forescale.diagnostics import Convergence
-from forescale.draws import INTERVAL_KIND, interval_rows, long_table
+from forescale.draws import INTERVAL_KIND, band, long_table
 from forescale.envelope import Envelope, envelope
 from forescale.errors import DataError
 from forescale.isoflop import IsoFlop, isoflop_groups
@@ -140,15 +139,15 @@ class Frontier:
         budgets = self.draws["budget"].to_numpy()
         lines = [
             f"Frontier of {self.source} by isoFLOP profiles: {self.shape} valleys, {self.groups.cost.name}",
-            f"  N* ~ C^a: a {_band(self.posterior['a'], '{:.3f}'.format)}",
-            f"  D* ~ C^b: b {_band(self.posterior['b'], '{:.3f}'.format)}",
-            f"  scatter of log N* about the power law: {_band(self.posterior['tau'], '{:.2g}'.format)}",
+            f"  N* ~ C^a: a {band(self.posterior['a'], '{:.3f}'.format)}",
+            f"  D* ~ C^b: b {band(self.posterior['b'], '{:.3f}'.format)}",
+            f"  scatter of log N* about the power law: {band(self.posterior['tau'], '{:.2g}'.format)}",
         ]
         for i, flops in enumerate(budgets[:_SHOWN]):
             size, loss = (self.draws[name].isel(budget=i) for name in ("n_params", "loss"))
             lines.append(
-                f"  {format_quantity(float(flops))} FLOPs: N* {_band(size, format_quantity)}, "
-                f"loss {_band(loss, '{:.3f}'.format)}"
+                f"  {format_quantity(float(flops))} FLOPs: N* {band(size, format_quantity)}, "
+                f"loss {band(loss, '{:.3f}'.format)}"
             )
         if len(budgets) > _SHOWN:
             lines.append(f"  ... and {len(budgets) - _SHOWN} budgets more in .table()")
@@ -277,8 +276,3 @@ def _result(groups: IsoFlop, shape: str, joint: Joint) -> Frontier:
 def _split(size: xr.DataArray, flops: Any, cost: CostModel) -> xr.Dataset:
     tokens = cost.n_tokens(flops, size).transpose(*size.dims)
     return xr.Dataset({"n_params": size, "n_tokens": tokens, "tokens_per_param": tokens / size})
-
-
-def _band(values: xr.DataArray, write: Callable[[float], str]) -> str:
-    middle, lower, upper = interval_rows(values, 0.9)[["median", "lower", "upper"]].to_numpy()[0]
-    return f"{write(middle)} [{write(lower)}, {write(upper)}]"

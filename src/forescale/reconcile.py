@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,7 +12,7 @@ import xarray as xr
 from forescale import recount
 from forescale.allocate import kind_of_band, law_values
 from forescale.budgets import Quantities, check_splits, positive
-from forescale.draws import Estimate, interval_rows, long_table
+from forescale.draws import Estimate, band, interval_rows, long_table
 from forescale.embeddings import Embeddings
 from forescale.errors import ForescaleWarning, ModelError
 from forescale.literature import literature_exponents
@@ -122,20 +121,20 @@ class Reconciliation:
             f"Reconciliation of {self.source} with Kaplan et al.: law {self.law}",
             f"  N and C = 6ND without embeddings; {self.embeddings}",
             f"  slope of log N* on log C, {low} to {high} FLOPs:",
-            f"    a {_band(draws['range_exponent'])}",
+            f"    a {band(draws['range_exponent'])}",
             f"    beside {_printed('kaplan2020', 'a')} (Kaplan et al.), {_printed('pearce2024', 'a')} (Pearce & Song)",
-            f"  local exponent, towards {_band(draws['limit'])}:",
+            f"  local exponent, towards {band(draws['limit'])}:",
         ]
         for size in self.draws["size"].to_numpy().tolist():
             there = draws.sel(size=size)
             lines.append(
                 f"    N* = {format_quantity(float(size))} ({_flops(float(there['size_flops'].median()))} FLOPs): "
-                f"a {_band(there['size_exponent'])}"
+                f"a {band(there['size_exponent'])}"
             )
         lines += [
-            f"    within {NEAR} of the limit from N* = {_band(draws['near_n_params'], format_quantity)},",
-            f"      C = {_band(draws['near_flops'], _flops)} FLOPs on",
-            f"  loss falls as C^-c over the range: c {_band(draws['loss_exponent'])},",
+            f"    within {NEAR} of the limit from N* = {band(draws['near_n_params'], format_quantity)},",
+            f"      C = {band(draws['near_flops'], _flops)} FLOPs on",
+            f"  loss falls as C^-c over the range: c {band(draws['loss_exponent'])},",
             f"    beside {_printed('kaplan2020', 'c')} (Kaplan et al.)",
         ]
         if self.counts_embeddings is None:
@@ -284,11 +283,6 @@ def _optimal(source: Estimate, powers: Powers, counted: Embeddings, log_budget: 
             f"of {np.exp(log_budget[worst]):.6g} FLOPs between one parameter besides embeddings and one token"
         )
     return log_size
-
-
-def _band(values: xr.DataArray, write: Callable[[float], str] = "{:.3f}".format) -> str:
-    middle, lower, upper = interval_rows(values, 0.9)[["median", "lower", "upper"]].to_numpy()[0]
-    return write(middle) if values.size == 1 else f"{write(middle)} [{write(lower)}, {write(upper)}]"
 
 
 def _flops(value: float) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from forescale.console import Shown
 
 Method = Annotated[
-    str, typer.Option(metavar="NAME", help="isoflop: minima of isoFLOP profiles; envelope: of training curves.")
+    str, typer.Option(metavar="NAME", help="isoflop: minima of profiles; envelope: of training curves; both.")
 ]
 Shape = Annotated[str, typer.Option(metavar="NAME", help="Of isoFLOP profiles: asymmetric, or quadratic.")]
 Tolerance = Annotated[
@@ -58,12 +58,15 @@ def _frontier(
     from forescale import console
 
     answers.say(f"Read {table!r}".replace("Observations ", "", 1), console.bullets(table.notes))
-    found = fs.frontier(
-        table, method=method, shape=shape, tolerance=tolerance, random_seed=seed, progress=progress_wanted(quiet)
-    )
+    progress = progress_wanted(quiet)
+    first = "isoflop" if method == "both" else method
+    found = fs.frontier(table, method=first, shape=shape, tolerance=tolerance, random_seed=seed, progress=progress)
+    all_sources = [found, *others]
+    if method == "both":
+        all_sources.insert(1, fs.envelope(table, random_seed=seed, progress=progress))
     budgets = [budget for text in compute for budget in text.split(",")] if compute else []
     splits = _splits(found, budgets, prob)
-    exponents, minima = fs.approaches(found, *others, prob=prob), found.table(prob)
+    exponents, minima = fs.approaches(*all_sources, prob=prob), found.table(prob)
     from forescale.draws import INTERVAL_KIND
 
     document: dict[str, Any] = {"command": "frontier", "source": found.name, "prob": prob, "interval": INTERVAL_KIND}
@@ -94,16 +97,17 @@ def _page(
     from forescale import console
     from forescale.draws import INTERVAL_KIND
 
-    a = exponents[exponents["exponent"] == "a"].to_dict("records")
-    own = found.name
-    beside = [[row["source"], row["approach"], f"{row['median']:.3f}", _ends(row)] for row in a]
+    beside = [
+        [row["exponent"], row["source"], row["approach"], f"{row['median']:.3f}", _ends(row)]
+        for row in exponents.sort_values("exponent", kind="stable").to_dict("records")
+    ]
     reasons = [f"{count}: {reason}" for reason, count in found.left_out["reason"].value_counts().items()]
     verdict = repr(found.diagnostics)
     interval = f"Median and, in brackets, the {console.percent(prob)} {INTERVAL_KIND} interval; papers as they print."
     shown: Shown = [
-        console.heading(f"Compute-optimal split by {own}"),
-        console.table(["source", "approach", "a", "interval"], beside, left=2),
-        Text(f"N* ~ C^a, D* ~ C^(1 - a). {interval}"),
+        console.heading(f"Compute-optimal split by {found.name}"),
+        console.table(["", "source", "approach", "value", "interval"], beside, left=3),
+        Text(f"N* ~ C^a, D* ~ C^b. {interval}"),
         "",
         console.heading("Minima of the budgets" if "runs" in minima else "Switches of the best size"),
         _by_budget(minima),

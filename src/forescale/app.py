@@ -22,6 +22,9 @@ _SPELLINGS = {  # arguments that the library's messages name, as they are spelt 
     "columns=": "--columns NAME=HEADER, or NAME= to leave a column out",
     "loss_unit=": "--loss-unit UNIT",
     "bytes_per_token=": "--bytes-per-token X",
+    "efficient=": "--efficient NAME; limited= there is in Python only",
+    "trends_of a fit": "forescale contradiction FIT --limits LOW,HIGH",
+    "bracketed=False": "--all-budgets",
 }
 
 

@@ -136,7 +136,8 @@ def fit_trends(
     >>> trends = fs.fit_trends(fs.load_dataset("hoffmann2022"), random_seed=1)  # doctest: +SKIP
     >>> fs.contradiction(trends)  # doctest: +SKIP
     """
-    settings, seed = Settings(draws, tune, chains, 0.98 if efficient == "isoflop" else 0.9), as_seed(random_seed)
+    short_steps = 0.98 if efficient == "isoflop" else 0.9  # minima that are not observed make tight corners
+    settings, seed = Settings(draws, tune, chains, short_steps), as_seed(random_seed)
     table = _sized(runs)
     at_floor = table[_front(table, "n_tokens")] if limited is None else _sized(limited)
     floor = {
@@ -149,11 +150,11 @@ def fit_trends(
         what = f"minima of {len(best)} isoFLOP profiles"
         data = {**valley_data(groups, get_shape("asymmetric")), **floor}
         build: Any = Profiles("asymmetric", cost_model("6ND"))
-        read, log_middle = trends_of_profiles, float(np.mean(data["log_budget"]))
+        read, log_compute = trends_of_profiles, data["log_budget"]
     else:
         best, what = _efficient(table, at_floor, efficient)
         data = {**_logs(best), **floor}
-        build, read, log_middle = lines, trends_of_lines, float(np.mean(data["log_flops"]))
+        build, read, log_compute = lines, trends_of_lines, data["log_flops"]
     _check(runs.name, {**_logs(best), **floor})
     times = _times_larger(at_floor, best)
     if limited is None and times < _LARGER:
@@ -163,7 +164,7 @@ def fit_trends(
             f"ladder along one line of N and D. {_TRY}"
         )
     joint = sample_joint(f"the trends of {runs.name}", "trends", build, data, settings, seed, progress=progress)
-    unit = float(np.exp(log_middle))
+    unit = float(np.exp(log_compute.mean()))
     taken = "runs that no run of at most their tokens beats" if limited is None else "runs given"
     return FittedTrends(
         name=runs.name,

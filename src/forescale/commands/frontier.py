@@ -26,6 +26,9 @@ Beside = Annotated[
     list[str] | None,
     typer.Option(metavar="SOURCE", help="A fit or published estimate to set beside, as approach 3; repeatable."),
 ]
+AllBudgets = Annotated[
+    bool, typer.Option("--all-budgets", help="Also those whose lowest loss is at the edge of their sizes.")
+]
 Compute = Annotated[list[str] | None, typer.Option(metavar="FLOPS", help="Budgets, 1e21,5.76e23,...; repeatable.")]
 
 
@@ -35,6 +38,7 @@ def _frontier(
     method: Method = "isoflop",
     shape: Shape = "asymmetric",
     tolerance: Tolerance = None,
+    all_budgets: AllBudgets = False,
     beside: Beside = None,
     compute: Compute = None,
     seed: arguments.FitSeed = None,
@@ -60,7 +64,15 @@ def _frontier(
     answers.say(f"Read {table!r}".replace("Observations ", "", 1), console.bullets(table.notes))
     progress = progress_wanted(quiet)
     first = "isoflop" if method == "both" else method
-    found = fs.frontier(table, method=first, shape=shape, tolerance=tolerance, random_seed=seed, progress=progress)
+    found = fs.frontier(
+        table,
+        method=first,
+        shape=shape,
+        tolerance=tolerance,
+        bracketed=not all_budgets,
+        random_seed=seed,
+        progress=progress,
+    )
     all_sources = [found, *others]
     if method == "both":
         all_sources.insert(1, fs.envelope(table, random_seed=seed, progress=progress))

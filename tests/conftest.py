@@ -1,5 +1,10 @@
 """What tests share: one fit of the Hoffmann runs a session, and a way to simulate a table from any law."""
 
+import os
+
+# Matrices here are small: threads of BLAS that wait for each other on a busy machine cost minutes, and gain nothing.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pandas as pd
 import pytest

@@ -4,6 +4,8 @@ from .approaches import approaches as approaches
 from .archive import load_fit as load_fit
 from .backtest import Backtest as Backtest
 from .backtest import backtest as backtest
+from .calibrate import Calibration as Calibration
+from .calibrate import calibrate as calibrate
 from .catalog import list_datasets as list_datasets
 from .catalog import list_models as list_models
 from .catalog import list_published as list_published

@@ -1,0 +1,131 @@
+"""Simulation-based calibration of every model card, and of two mistakes that it must find.
+
+For each card: parameters are drawn from its priors, a table of 60 runs is simulated, the card is fitted (2 chains of
+250 draws after 500 of tuning), and the truth is ranked among 99 draws; over tables the ranks of each parameter, of
+the likelihood, and of the loss at a point far outside are uniform if the fits are right (``forescale.calibrate``).
+The p of a card is the least p-value of its two tests of each quantity, times their number. With 13 cards, one p below
+0.01 is to be expected in about every tenth run of a program that is right.
+
+Then the card ``chinchilla`` with tables that it did not make: noise 1.5 times as large, and degrees of freedom of the
+noise from another prior. Both must fail.
+
+Measured: fits per minute, everything compiled before; and seconds of processor time a fit, over both cores, which
+other work on the machine leaves nearly as they are.
+
+Target: 500 fits of ``chinchilla`` in under 3 minutes on 2 cores, 167 a minute; every card passes; both partners fail.
+
+Run::
+
+    python benchmarks/sbc.py --json sbc.json
+    python benchmarks/sbc.py --fits 1000 --cards kaplan power_n
+
+What it showed: README.md beside this file.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Mapping
+from functools import partial
+from typing import Any
+
+from measure import conclude, fresh, hand_back, load_average, middle, parser, print_table, seconds_of, spread
+
+CARD = "chinchilla"
+PARTNERS = {"noise 1.5 times": {"noise_factor": 1.5}, "wrong prior of nu": {"truth": {"nu": (80.0, 1.0)}}}
+FAILS_BELOW = 0.01
+
+
+def child(task: Mapping[str, Any]) -> None:
+    """The names of the cards, or the calibration of one."""
+    import forescale as fs
+    from forescale.calibrate import calibrate
+
+    if "card" not in task:
+        hand_back({"cards": fs.list_models()})
+        return
+    mistake = dict(task["mistake"])
+    if priors := mistake.pop("truth", None):
+        mistake["truth"] = {name: fs.Prior("gamma", alpha=a, beta=b) for name, (a, b) in priors.items()}
+    once = partial(calibrate, task["card"], progress=False, **mistake)
+    once(fits=20, random_seed=0)  # compiles
+    before = time.process_time()
+    found, seconds = seconds_of(partial(once, fits=task["fits"], random_seed=task["seed"]))
+    table = found.table().set_index("quantity")
+    hand_back(
+        {
+            "fits_per_minute": 60 * len(found.fits) / seconds,
+            "seconds": seconds,
+            "cpu_seconds": time.process_time() - before,
+            "p": found.p_value,
+            "worst": table[["ecdf_p", "chi2_p"]].min(axis=1).idxmin(),
+            "coverage": float(table["coverage"].drop("log_likelihood").mean()),
+            "discarded": found.discarded["error"].tolist(),
+            "retried": int(found.fits["retried"].sum()),
+            "table": table.reset_index().to_dict("records"),
+        }
+    )
+
+
+def main() -> None:
+    arguments = parser(__doc__, repeats=1)
+    arguments.add_argument("--fits", type=int, default=500, help="tables a card; default: %(default)s")
+    arguments.add_argument("--cards", nargs="+", metavar="CARD", help="default: every card of the package")
+    given = arguments.parse_args()
+    if given.child:
+        child(json.loads(given.child))
+        return
+    load = load_average()
+    cards = given.cards or fresh(__file__, {})["cards"]
+    if given.smoke:
+        given.repeats, given.fits = 1, 20
+        print("smoke: 20 fits a card; ranks so few say nothing of the cards, only of gross mistakes")
+
+    work: dict[str, dict[str, Any]] = {card: {"card": card, "mistake": {}} for card in cards}
+    if CARD in cards:
+        work |= {f"{CARD}, {name}": {"card": CARD, "mistake": mistake} for name, mistake in PARTNERS.items()}
+    found: dict[str, list[dict[str, Any]]] = {}
+    for name, task in work.items():
+        found[name] = [fresh(__file__, {**task, "fits": given.fits, "seed": 1 + i}) for i in range(given.repeats)]
+        last = found[name][-1]
+        print(f"{name}: {last['seconds']:.0f} s, p = {last['p']:.2g}, load {load_average()[0]}", flush=True)
+
+    print()
+    rows = []
+    for name, runs in found.items():
+        p = middle(run["p"] for run in runs)
+        should = "must fail" if work[name]["mistake"] else "should pass"
+        verdict = "passed" if p >= FAILS_BELOW else "failed"
+        rows.append(
+            [
+                name,
+                f"{given.fits}",
+                spread(run["fits_per_minute"] for run in runs),
+                spread(run["cpu_seconds"] / given.fits for run in runs),
+                spread(run["p"] for run in runs),
+                runs[0]["worst"],
+                f"{middle(run['coverage'] for run in runs):.3f}",
+                f"{sum(len(run['discarded']) for run in runs)}",
+                f"{sum(run['retried'] for run in runs)}",
+                f"{verdict} ({should})",
+            ]
+        )
+    head = [
+        "card",
+        "fits",
+        "fits a minute",
+        "CPU s a fit",
+        "p",
+        "least for",
+        "90 % covers",
+        "discarded",
+        "retried",
+        "verdict",
+    ]
+    print_table(head, rows)
+    conclude(__file__, given, load, {"fits": given.fits, "found": found})
+
+
+if __name__ == "__main__":
+    main()

@@ -80,6 +80,7 @@ Points = Annotated[Path | None, typer.Option(metavar="FILE", help="Instead: a ta
 Kind = Annotated[str | None, typer.Option(metavar="mean|run", help="Only the law's curve, or only a new run.")]
 NoiseSeed = Annotated[int, typer.Option(metavar="N", min=0, max=_MOST, help="Seed of the noise of a new run.")]
 Compute = Annotated[list[str], typer.Option(metavar="FLOPS", help="Budgets, 1e21,5.76e23,...; repeatable.")]
+Budgets = Annotated[list[str] | None, typer.Option(metavar="FLOPS", help="Budgets, 1e21,5.76e23,...; repeatable.")]
 MinParams = Annotated[str | None, typer.Option(metavar="N", help="Fewest parameters to consider.")]
 MaxParams = Annotated[str | None, typer.Option(metavar="N", help="Most parameters to consider.")]
 MinTokens = Annotated[str | None, typer.Option(metavar="D", help="Fewest tokens to consider.")]
@@ -89,6 +90,11 @@ Cost = Annotated[str, typer.Option(metavar="MODEL", help="What training costs: 6
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A dataset, model, published estimate, or a file.")]
 Folder = Annotated[Path, typer.Option(metavar="FOLDER", help="Where to put what it makes.")]
 Seed = Annotated[int, typer.Option(metavar="N", min=0, max=_MOST, help="Seed.")]
+
+
+def budgets(texts: Iterable[str]) -> list[str]:
+    """Split budgets, given one by one or several with commas between."""
+    return [budget for text in texts for budget in text.split(",")]
 
 
 def is_path(word: str) -> bool:

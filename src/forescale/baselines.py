@@ -186,8 +186,7 @@ def _beyond(fitted: Observations, held: Observations, name: str) -> Array:
 
 def _by_model(model: Model, fitted: Observations, held: Observations, settings: Settings, seed: int) -> Predictive:
     """The posterior predictive of a fit, of kind ``run``, and its density as a mixture over draws of the noise."""
-    how = {name: getattr(settings, name) for name in ("draws", "tune", "chains", "target_accept", "thin")}
-    found = fit(fitted, model, **how, random_seed=seed, progress=False)
+    found = fit(fitted, model, **settings.as_dict(), random_seed=seed, progress=False)
     said = forecast(found, held.table, random_seed=np.random.default_rng([seed, 1])).draws
     log_centre = np.log(_flat(said["mean"]))
     noise = {name: _flat(found.posterior[name])[:, None] for name in model.noise.parameters}

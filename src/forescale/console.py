@@ -24,6 +24,7 @@ from forescale.draws import INTERVAL_KIND
 from forescale.fit import Fit
 from forescale.forecast import KINDS, Forecast
 from forescale.laws import Law
+from forescale.observations import Observations
 from forescale.units import format_quantity
 
 Shown = list[RenderableType]
@@ -117,6 +118,11 @@ def bullets(lines: Iterable[str]) -> Table:
     for line in lines:
         grid.add_row(Text("  -"), Text(line))
     return grid
+
+
+def read(runs: Observations) -> Shown:
+    """Say what was read, and what was taken for what."""
+    return [f"Read {runs!r}".replace("Observations ", "", 1), bullets(runs.notes)]
 
 
 def table(headers: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) -> Table:

@@ -19,7 +19,6 @@ Sources = Annotated[
     list[str], typer.Argument(metavar="SOURCES", help="Two or more fits' files or published estimates.")
 ]
 Runs = Annotated[str | None, typer.Option(metavar="RUNS", help="A table or a dataset; needed where all are published.")]
-Compute = Annotated[list[str] | None, typer.Option(metavar="FLOPS", help="Budgets, 1e21,5.76e23,...; repeatable.")]
 Until = Annotated[str, typer.Option(metavar="FLOPS", help="How far to look for where bands separate.")]
 Refits = Annotated[int, typer.Option(metavar="N", min=0, help="How many runs may be left out by fitting again.")]
 
@@ -28,7 +27,7 @@ Refits = Annotated[int, typer.Option(metavar="N", min=0, help="How many runs may
 def _compare(
     sources: Sources,
     runs: Runs = None,
-    compute: Compute = None,
+    compute: arguments.Budgets = None,
     at: arguments.At = None,
     cost: arguments.Cost = "6ND",
     until: Until = "1e28",
@@ -47,7 +46,7 @@ def _compare(
     found = fs.compare(
         *estimates,
         runs=None if runs is None else arguments.read_runs(runs),
-        compute=[budget for text in compute for budget in text.split(",")] if compute else None,
+        compute=arguments.budgets(compute) if compute else None,
         points=arguments.read_points(estimates[0].law, at) if at else None,
         cost=cost,
         until=until,

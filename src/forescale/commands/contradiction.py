@@ -30,7 +30,6 @@ Limits = Annotated[
     str | None,
     typer.Option(metavar="LOW,HIGH", help="Power laws through a joint law's limits in a range of FLOPs."),
 ]
-Compute = Annotated[list[str] | None, typer.Option(metavar="FLOPS", help="Budgets, 1e21,1e24,...; repeatable.")]
 
 
 @app.command("contradiction")
@@ -39,7 +38,7 @@ def _contradiction(
     runs: Runs = None,
     efficient: Efficient = "front",
     limits: Limits = None,
-    compute: Compute = None,
+    compute: arguments.Budgets = None,
     seed: arguments.FitSeed = None,
     quiet: arguments.Quiet = False,
     json: arguments.Json = False,
@@ -58,10 +57,10 @@ def _contradiction(
     from forescale import console
 
     found: fs.Contradiction | fs.Consistency
-    budgets = [budget for text in compute for budget in text.split(",")] if compute else None
+    budgets = arguments.budgets(compute or ())
     if runs is not None:
         table = arguments.read_runs(runs)
-        answers.say(f"Read {table!r}".replace("Observations ", "", 1), console.bullets(table.notes))
+        answers.say(*console.read(table))
         found = fs.contradiction(
             fs.fit_trends(table, efficient=efficient, random_seed=seed, progress=progress_wanted(quiet))
         )

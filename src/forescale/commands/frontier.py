@@ -29,7 +29,6 @@ Beside = Annotated[
 AllBudgets = Annotated[
     bool, typer.Option("--all-budgets", help="Also those whose lowest loss is at the edge of their sizes.")
 ]
-Compute = Annotated[list[str] | None, typer.Option(metavar="FLOPS", help="Budgets, 1e21,5.76e23,...; repeatable.")]
 
 
 @app.command("frontier")
@@ -40,7 +39,7 @@ def _frontier(
     tolerance: Tolerance = None,
     all_budgets: AllBudgets = False,
     beside: Beside = None,
-    compute: Compute = None,
+    compute: arguments.Budgets = None,
     seed: arguments.FitSeed = None,
     columns: arguments.Columns = None,
     where: arguments.Where = None,
@@ -61,7 +60,7 @@ def _frontier(
 
     from forescale import console
 
-    answers.say(f"Read {table!r}".replace("Observations ", "", 1), console.bullets(table.notes))
+    answers.say(*console.read(table))
     progress = progress_wanted(quiet)
     first = "isoflop" if method == "both" else method
     found = fs.frontier(
@@ -76,7 +75,7 @@ def _frontier(
     all_sources = [found, *others]
     if method == "both":
         all_sources.insert(1, fs.envelope(table, random_seed=seed, progress=progress))
-    budgets = [budget for text in compute for budget in text.split(",")] if compute else []
+    budgets = arguments.budgets(compute or ())
     splits = _splits(found, budgets, prob)
     exponents, minima = fs.approaches(*all_sources, prob=prob), found.table(prob)
     from forescale.draws import INTERVAL_KIND

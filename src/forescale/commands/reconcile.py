@@ -38,7 +38,7 @@ def _reconcile(
     from forescale import console
 
     given = {name: value for name, value in (("omega", omega), ("gamma", gamma)) if value is not None}
-    budgets = {"compute": [budget for text in compute for budget in text.split(",")]} if compute else {}
+    budgets = {"compute": arguments.budgets(compute)} if compute else {}
     estimate = arguments.load_source(source)
     found = fs.reconcile(estimate, **budgets, embeddings=fs.Embeddings(**given) if given else None)
     rows, exponents = found.table(prob), found.exponent_table(prob)

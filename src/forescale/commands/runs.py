@@ -54,7 +54,7 @@ def _fit(
 
     from forescale import console
 
-    answers.say(f"Read {observations!r}".replace("Observations ", "", 1), console.bullets(observations.notes))
+    answers.say(*console.read(observations))
     progress = progress_wanted(quiet)
     if progress:
         tell(f"compiling model {loaded.name!r}, which takes some seconds, and sampling")
@@ -129,7 +129,7 @@ def _allocate(
 
     result = fs.allocate(
         arguments.load_source(source),
-        [budget for text in compute for budget in text.split(",")],
+        arguments.budgets(compute),
         cost=cost,
         n_params_bounds=(min_params, max_params),
         n_tokens_bounds=(min_tokens, max_tokens),

@@ -124,7 +124,7 @@ def _where(source: Estimate, compute: list[str] | None, at: list[str] | None, co
     """Where the forecast is asked: at runs, or at budgets."""
     if at:
         return {str(name): values.to_list() for name, values in arguments.read_points(source.law, at).items()}
-    return {"compute": [budget for text in compute or BUDGETS for budget in text.split(",")], "cost": cost}
+    return {"compute": arguments.budgets(compute or BUDGETS), "cost": cost}
 
 
 def _joined(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:

@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "forescale"
 
 LAYERS = [
     {"errors", "files", "literature"},
-    {"units", "frozen", "seeds", "fronts", "shares", "embeddings"},
+    {"units", "frozen", "seeds", "progress", "fronts", "shares", "embeddings"},
     {"laws", "priors", "noise", "points", "cells", "columns", "rules", "critical_batch", "recount"},
     {"intake"},
     {"support"},
@@ -21,6 +21,7 @@ LAYERS = [
     {"attribution"},
     {"fit", "published", "huber", "joint"},
     {"valley"},
+    {"power_split"},
     {"trend_models", "envelope"},
     {"archive", "loo", "trend_fit"},
     {"forecast", "allocate", "sensitivity", "prior_sensitivity", "calibrate"},

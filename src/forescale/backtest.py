@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,6 +19,7 @@ from forescale.cuts import make_cuts
 from forescale.errors import DataError, ForescaleError
 from forescale.model import Model
 from forescale.observations import Observations, as_observations
+from forescale.progress import watched
 from forescale.sampling import Settings
 from forescale.scoring import PROBS, SCORED, coverage_name
 from forescale.seeds import as_seed
@@ -240,7 +240,7 @@ def backtest(
         ]
     if not tasks:
         raise DataError(f"none of {len(given)} tables can be cut by {by}: {rows[0]['error'] if rows else 'none given'}")
-    for task in _watched(tasks, progress):
+    for task in watched(tasks, "backtest", progress):
         rows += run_task(task)
     return Backtest(pd.DataFrame(rows, columns=COLUMNS), by, seed)
 
@@ -259,16 +259,6 @@ def _unlike(runs: Runs, others: Sequence[str]) -> str:
     name = Path(runs).stem if isinstance(runs, str | Path) else getattr(runs, "name", "runs")
     numbered = (f"{name} #{i}" for i in range(2, len(others) + 3))
     return name if name not in others else next(new for new in numbered if new not in others)
-
-
-def _watched(tasks: Sequence[Task], wanted: bool | None) -> Any:
-    """The tasks, one by one, with a progress bar."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(file=sys.stderr)
-    shown = console.is_terminal or console.is_jupyter if wanted is None else wanted
-    return track(tasks, "backtest", console=console, transient=True, disable=not shown)
 
 
 def _count(number: int, what: str) -> str:

@@ -10,8 +10,7 @@ may run anywhere and in any order, and gives one flat row.
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -28,6 +27,7 @@ from forescale.model import Model
 from forescale.observations import Observations
 from forescale.points import as_points
 from forescale.priors import Prior
+from forescale.progress import watched
 from forescale.sampling import Settings
 from forescale.seeds import as_seed
 
@@ -237,7 +237,7 @@ def calibrate(
     columns = {name: tuple(map(float, values)) for name, values in _design(model, design).items()}
     card, true_card = model.to_toml(), model.with_priors(**(truth or {})).to_toml()
     study = sbc.Study(card, true_card, columns, settings, kept, float(noise_factor), as_seed(random_seed))
-    return collect(study, [sbc.rank_row(study, fit) for fit in _counted(range(fits), progress)])
+    return collect(study, [sbc.rank_row(study, fit) for fit in watched(range(fits), "calibrating", progress)])
 
 
 def collect(study: sbc.Study, rows: list[dict[str, Any]]) -> Calibration:
@@ -278,13 +278,3 @@ def _design(model: Model, design: Observations | Mapping[str, Any] | pd.DataFram
         )
     frame = as_points(wanted, given)
     return {name: frame[name].to_numpy() for name in wanted}
-
-
-def _counted(fits: range, progress: bool | None) -> Iterable[int]:
-    """The numbers of the fits, with a progress bar where one is wanted."""
-    from rich.console import Console
-    from rich.progress import track
-
-    console = Console(file=sys.stderr)
-    wanted = console.is_terminal or console.is_jupyter if progress is None else progress
-    return track(fits, "calibrating", console=console, transient=True, disable=not wanted)

@@ -20,17 +20,16 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from forescale.budgets import Quantities, positive
 from forescale.curves import Switches, curves, switches
-from forescale.diagnostics import Convergence
 from forescale.draws import INTERVAL_KIND, interval_rows, long_table
 from forescale.errors import DataError
 from forescale.joint import Joint, sample_joint
 from forescale.observations import Observations, as_observations
+from forescale.power_split import PowerSplit
 from forescale.priors import Prior
 from forescale.sampling import Settings
 from forescale.seeds import as_seed
-from forescale.units import format_quantity
+from forescale.units import CostModel, cost_model, format_quantity
 from forescale.valley import frontier_line
 
 #: `envelope` says why these.
@@ -45,7 +44,7 @@ _LEAST = 3  # switches: a line has two parameters, and its scatter is a third
 
 
 @dataclass(frozen=True, eq=False)
-class Envelope:
+class Envelope(PowerSplit):
     """The power law of the optimal size, from the switches between training curves.
 
     Attributes
@@ -76,44 +75,19 @@ class Envelope:
         return f"envelope of training curves of {self.source}"
 
     @property
-    def exponents(self) -> xr.Dataset:
-        """Draws of ``a`` and ``b``: N* ~ C^a, D* ~ C^b."""
-        return self.posterior[["a", "b"]]
+    def log_middle(self) -> float:
+        """Log of the middle budget, in FLOPs."""
+        return self.middle
 
     @property
-    def diagnostics(self) -> Convergence:
-        """How the sampler converged."""
-        return self.joint.diagnostics
+    def cost(self) -> CostModel:
+        """What training costs: the law of switches is that of C = 6ND."""
+        return cost_model("6ND")
 
     @property
     def left_out(self) -> pd.DataFrame:
         """Sizes and changes of size that say nothing, and why."""
         return self.switches.left_out
-
-    def optimum(self, compute: Quantities) -> xr.Dataset:
-        """The optimal split of any budgets, on the power law.
-
-        Parameters
-        ----------
-        compute : float, str or sequence, shape (budget,)
-            Training compute in FLOPs.
-
-        Returns
-        -------
-        xarray.Dataset
-            Draws of ``n_params``, ``n_tokens`` and ``tokens_per_param``, dims ("chain", "draw", "budget").
-
-        Raises
-        ------
-        DataError
-            If a budget is not a number above zero.
-        """
-        flops = positive("compute", compute)
-        log_flops = xr.DataArray(np.log(flops), dims="budget", coords={"budget": flops})
-        line = frontier_line(log_flops, self.middle, {name: self.posterior[name] for name in ("a", "offset")})
-        size = np.exp(line).transpose("chain", "draw", "budget")
-        tokens = (np.exp(log_flops) / (6.0 * size)).transpose(*size.dims)
-        return xr.Dataset({"n_params": size, "n_tokens": tokens, "tokens_per_param": tokens / size})
 
     def table(self, prob: float = 0.9) -> pd.DataFrame:
         """Bands of the optimal split at each switch.
@@ -132,23 +106,6 @@ class Envelope:
         seen = self.switches.table
         split = self.optimum(seen["flops"].to_numpy())
         return long_table(seen, {name: split[name] for name in ("n_params", "n_tokens")}, "quantity", prob)
-
-    def exponent_table(self, prob: float = 0.9) -> pd.DataFrame:
-        """Bands of the exponents a and b of N* ~ C^a and D* ~ C^b.
-
-        Parameters
-        ----------
-        prob : float
-            Probability mass of the equal-tailed interval.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns exponent, median, lower, upper, prob, interval.
-        """
-        return long_table(
-            pd.DataFrame(index=[0]), {name: self.posterior[name] for name in ("a", "b")}, "exponent", prob
-        )
 
     def __repr__(self) -> str:
         a, b = (interval_rows(self.posterior[name], 0.9).iloc[0] for name in ("a", "b"))

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pandas as pd
 import xarray as xr
 
 from forescale.allocate import QUANTITIES
-from forescale.budgets import Quantities, positive
-from forescale.diagnostics import Convergence
 from forescale.draws import INTERVAL_KIND, band, long_table
 from forescale.envelope import Envelope, envelope
 from forescale.errors import DataError
 from forescale.isoflop import IsoFlop, isoflop_groups
 from forescale.joint import Joint
 from forescale.observations import Observations, as_observations
+from forescale.power_split import PowerSplit, split_of
 from forescale.sampling import Settings
 from forescale.seeds import as_seed
 from forescale.units import CostModel, format_quantity
@@ -28,7 +26,7 @@ _SHOWN = 12  # budgets in a repr
 
 
 @dataclass(frozen=True, eq=False)
-class Frontier:
+class Frontier(PowerSplit):
     """The compute-optimal split, from the minima of isoFLOP profiles.
 
     Attributes
@@ -63,44 +61,19 @@ class Frontier:
         return f"isoFLOP profiles of {self.source}"
 
     @property
-    def exponents(self) -> xr.Dataset:
-        """Draws of ``a`` and ``b``: N* ~ C^a, D* ~ C^b."""
-        return self.posterior[["a", "b"]]
+    def log_middle(self) -> float:
+        """Log of the middle budget, in FLOPs."""
+        return float(np.log(self.draws["budget"]).mean())
 
     @property
-    def diagnostics(self) -> Convergence:
-        """How the sampler converged."""
-        return self.joint.diagnostics
+    def cost(self) -> CostModel:
+        """What training costs."""
+        return self.groups.cost
 
     @property
     def left_out(self) -> pd.DataFrame:
         """Runs that belong to no budget, and why."""
         return self.groups.left_out
-
-    def optimum(self, compute: Quantities) -> xr.Dataset:
-        """The optimal split of any budgets, on the power law.
-
-        Parameters
-        ----------
-        compute : float, str or sequence, shape (budget,)
-            Training compute in FLOPs.
-
-        Returns
-        -------
-        xarray.Dataset
-            Draws of ``n_params``, ``n_tokens`` and ``tokens_per_param``, dims ("chain", "draw", "budget"): of the
-            trend, without the scatter ``tau`` of single budgets about it.
-
-        Raises
-        ------
-        DataError
-            If a budget is not a number above zero.
-        """
-        flops = positive("compute", compute)
-        log_flops = xr.DataArray(np.log(flops), dims="budget", coords={"budget": flops})
-        middle = float(np.log(self.draws["budget"]).mean())
-        size = np.exp(frontier_line(log_flops, middle, self.posterior)).transpose("chain", "draw", "budget")
-        return _split(size, np.exp(log_flops), self.groups.cost)
 
     def table(self, prob: float = 0.9) -> pd.DataFrame:
         """Bands of each budget's own minimum.
@@ -118,22 +91,6 @@ class Frontier:
         """
         entries = self.groups.budgets[["flops", "runs", "sizes"]]
         return long_table(entries, {name: self.draws[name] for name in QUANTITIES}, "quantity", prob)
-
-    def exponent_table(self, prob: float = 0.9) -> pd.DataFrame:
-        """Bands of the exponents a and b of N* ~ C^a and D* ~ C^b.
-
-        Parameters
-        ----------
-        prob : float
-            Probability mass of the equal-tailed interval.
-
-        Returns
-        -------
-        pandas.DataFrame
-            Columns exponent, median, lower, upper, prob, interval.
-        """
-        parts = {name: self.posterior[name] for name in ("a", "b")}
-        return long_table(pd.DataFrame(index=[0]), parts, "exponent", prob)
 
     def __repr__(self) -> str:
         budgets = self.draws["budget"].to_numpy()
@@ -268,11 +225,6 @@ def _result(groups: IsoFlop, shape: str, joint: Joint) -> Frontier:
         shape=shape,
         groups=groups,
         posterior=posterior.assign(b=1.0 - slope * posterior["a"]),
-        draws=_split(size, np.exp(log_flops), groups.cost).assign(loss=low["loss"]),
+        draws=split_of(size, np.exp(log_flops), groups.cost).assign(loss=low["loss"]),
         joint=joint,
     )
-
-
-def _split(size: xr.DataArray, flops: Any, cost: CostModel) -> xr.Dataset:
-    tokens = cost.n_tokens(flops, size).transpose(*size.dims)
-    return xr.Dataset({"n_params": size, "n_tokens": tokens, "tokens_per_param": tokens / size})

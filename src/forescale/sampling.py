@@ -6,7 +6,6 @@ text and the law's function), and data are swapped in.
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Hashable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
@@ -19,6 +18,7 @@ from forescale import coordinates
 from forescale.compilation import compile_density
 from forescale.errors import DataError
 from forescale.model import Model
+from forescale.progress import shown_on
 
 _STATS = {  # nutpie's name to ArviZ's
     "diverging": "diverging",
@@ -245,11 +245,10 @@ def _compile_plain(model: Model, data: Mapping[str, Any]) -> _Sampler:
 
 @contextmanager
 def _progress_bar(wanted: bool | None, settings: Settings) -> Iterator[Callable[[Any], None] | None]:
-    from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    console = Console(file=sys.stderr)
-    if not (console.is_terminal or console.is_jupyter if wanted is None else wanted):
+    console, shown = shown_on(wanted)
+    if not shown:
         yield None
         return
     total = settings.chains * (settings.tune + settings.draws * settings.thin)

@@ -1,0 +1,26 @@
+"""Progress of long work, on stderr: shown in a terminal or a notebook, unless asked otherwise."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def shown_on(wanted: bool | None) -> tuple[Console, bool]:
+    """The console that progress goes to, and whether any is shown; None shows it where there is someone to see it."""
+    from rich.console import Console
+
+    console = Console(file=sys.stderr)
+    return console, console.is_terminal or console.is_jupyter if wanted is None else wanted
+
+
+def watched[Item](items: Sequence[Item], what: str, wanted: bool | None) -> Iterable[Item]:
+    """The items one by one, with a progress bar that says what is done."""
+    from rich.progress import track
+
+    console, shown = shown_on(wanted)
+    return track(items, what, console=console, transient=True, disable=not shown)

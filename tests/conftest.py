@@ -11,6 +11,8 @@ import pytest
 
 import forescale as fs
 
+collect_ignore = ["numpyro_chinchilla.py"]  # a program for a process of its own: JAX is set up for all of one
+
 
 @pytest.fixture(scope="session")
 def hoffmann():

@@ -34,6 +34,7 @@ class Toy:
     posterior: xr.Dataset
     name: str = "toy"
     noise: None = None
+    departure: None = None
 
 
 def toy(law: str, **parameters) -> Toy:
@@ -53,6 +54,8 @@ def random_toy(law: str, draws: int = 200, seed: int = 1) -> Toy:
         values[name] = np.exp(term.log_value(log_effect, reference[term.size], values[term.exponent]))
     if law.floor:
         values[law.floor] = rng.uniform(0.5, 2.5, shape)
+    if law.coupling:
+        values[law.coupling] = rng.uniform(0.2, 1.0, shape)
     return Toy(law, xr.Dataset({name: (("chain", "draw"), array) for name, array in values.items()}))
 
 

@@ -9,14 +9,15 @@ import pytest
 
 import forescale as fs
 from forescale.backtest import backtest
-from forescale.baselines import COLUMNS, Task, forecasters, huber_draws, last_point_draws, run_task
+from forescale.baselines import huber_draws, last_point_draws
 from forescale.cuts import make_cuts
 from forescale.errors import DataError, ModelError
 from forescale.sampling import Settings
 from forescale.scoring import PROBS
+from forescale.tasks import COLUMNS, Task, forecasters, run_task
 
 TRUTH = {"E": 1.8, "A": 480.0, "B": 2000.0, "alpha": 0.35, "beta": 0.36}
-FEW = {"draws": 300, "tune": 300, "bootstrap": 20}
+FEW = {"draws": 300, "tune": 300, "bootstrap": 20, "workers": 1}
 SETTINGS = Settings(300, 300)
 
 
@@ -67,6 +68,43 @@ def test_a_task_alone_is_the_task_in_company(runs, result):
         alone = run_task(pickle.loads(pickle.dumps(replace(task, table=runs.name))))
         company = result.points.query(f"model == {task.forecaster.name!r} and cut == {cut.label!r}")
         pd.testing.assert_frame_equal(pd.DataFrame(alone, columns=COLUMNS), company.reset_index(drop=True))
+
+
+def test_whatever_changes_the_rows_changes_the_key(runs):
+    cuts = make_cuts(runs, "flops", n_parameters=7)
+    task, huber, _ = tasks(runs, cuts[0])
+    assert replace(task).key == task.key
+    renamed = fs.load_model("chinchilla").renamed({"E": "floor"})
+    others = [
+        replace(task, runs=with_losses(runs, np.arange(len(runs)) == 3, 1.0 + 1e-15)),
+        replace(task, runs=replace(runs, name="other")),
+        replace(task, runs=replace(runs, counts_embeddings=True)),
+        replace(task, table="other"),
+        replace(task, size="n_params"),
+        replace(task, cut=cuts[1]),
+        replace(task, cut=replace(cuts[0], label="other")),
+        replace(task, settings=replace(SETTINGS, tune=301)),
+        replace(task, bootstrap=21),
+        replace(task, seed=2),
+        replace(task, forecaster=replace(task.forecaster, name="other")),
+        replace(task, forecaster=replace(task.forecaster, card=renamed.to_toml())),
+        huber,
+    ]
+    assert len({task.key, *(other.key for other in others)}) == 1 + len(others)
+
+
+def test_a_second_call_takes_what_is_kept(runs, result, tmp_path, monkeypatch):
+    def forbidden(*args, **rest):
+        raise AssertionError("fitted again")
+
+    kept = tmp_path / "scores.jsonl"
+    first = backtest(runs, "chinchilla", random_seed=1, progress=False, results=kept, **FEW)
+    pd.testing.assert_frame_equal(first.points, result.points)
+    monkeypatch.setattr("forescale.tasks.run_task", forbidden)
+    again = backtest(runs, "chinchilla", random_seed=1, progress=False, results=kept, **FEW)
+    pd.testing.assert_frame_equal(again.points, result.points)
+    other = backtest(runs, "chinchilla", random_seed=2, progress=False, results=kept, **FEW)  # the partner
+    assert other.points["error"].str.contains("fitted again").all()
 
 
 def test_rows(runs, result):
@@ -126,12 +164,14 @@ def test_a_failure_is_a_row(runs):
     bad = pd.DataFrame({"n_params": [1e9, 2e9], "colour": ["red", "blue"]})
     found = backtest(
         [runs, few, bad, "nowhere.csv"],
+        "chinchilla",
         by="n_params",
         cuts=3e8,
         baselines=["last-point"],
         draws=20,
         tune=50,
         random_seed=1,
+        workers=1,
     )
     errors = found.failures.set_index(["table", "model"])["error"]
     # twenty draws are too few for the effective sample size that a fit must reach
@@ -203,6 +243,8 @@ def test_huber_draws_scatter_like_the_residuals(runs):
         ({"by": "colour"}, DataError, "no column 'colour' to cut by"),
         ({"cuts": 1.0}, DataError, "leaves nothing to fit"),
         ({"runs": []}, DataError, "none of 0 tables"),
+        ({"workers": 0}, DataError, "at least 1"),
+        ({"results": "r.jsonl"}, DataError, "give random_seed="),
     ],
 )
 def test_what_cannot_be_asked(runs, given, error, words):
@@ -218,7 +260,7 @@ def test_coverage_at_its_rate_where_the_law_is_exact():
     Runs of a table share the error of its law, so a table counts as one: the mean share of 40 tables is compared with
     the spread between them. The partner: held-out runs that scatter three times as much are not covered.
     """
-    model = fs.load_model("chinchilla")
+    model = fs.load_model("chinchilla").with_discrepancy(None)  # the law is exact
     rng = np.random.default_rng(7)
     prior = model.sample_prior(40, rng)
     tables, wild = [], []
@@ -232,7 +274,7 @@ def test_coverage_at_its_rate_where_the_law_is_exact():
             made.append(
                 fs.Observations(inputs | {"loss": model.law(inputs, truth) * np.exp(scatter)}, name=f"table {i}")
             )
-    settings = {"by": "flops", "baselines": [], "draws": 500, "random_seed": 1, "progress": False}
+    settings = {"by": "flops", "baselines": [], "draws": 500, "random_seed": 1, "progress": False, "workers": 1}
     shares = {}
     for name, made in (("right", tables), ("wild", wild)):
         cuts = [np.sort(table.column("flops"))[27] for table in made]
@@ -250,11 +292,11 @@ def test_coverage_at_its_rate_where_the_law_is_exact():
 
 @pytest.mark.slow
 def test_the_plain_law_covers_too_little_on_real_ladders(runs):
-    real = backtest(
-        [fs.load_dataset("hoffmann2022"), fs.load_dataset("openeurollm")], baselines=["huber"], random_seed=1
-    )
+    plain = fs.load_model("chinchilla").with_discrepancy(None)
+    ladders = [fs.load_dataset("hoffmann2022"), fs.load_dataset("openeurollm")]
+    real = backtest(ladders, plain, baselines=["huber"], random_seed=1)
     assert not len(real.failures)
     assert (real.by_table()["covered_90"] < 0.85).all()
     # the partner: on the law's own runs it is not so
-    exact = backtest(runs, baselines=[], random_seed=1)
+    exact = backtest(runs, plain, baselines=[], random_seed=1)
     assert exact.table(None)["covered_90"].item() > 0.85

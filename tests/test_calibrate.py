@@ -13,7 +13,7 @@ from forescale.calibrate import calibrate, collect
 from forescale.errors import DataError, ModelError
 from forescale.sampling import Draws, Settings
 
-QUICK = {"random_seed": 2, "progress": False}
+QUICK = {"random_seed": 2, "progress": False, "workers": 1}
 
 
 @pytest.fixture(scope="module")
@@ -106,7 +106,7 @@ def test_noise_with_standard_errors_wants_them(instant):
 def test_a_law_of_other_inputs_wants_a_design(instant):
     model = fs.load_model("power_n").renamed({"n_params": "n_examples"})
     with pytest.raises(DataError, match="wants n_examples; the usual design has n_params, .* design="):
-        calibrate(model)
+        calibrate(model, **QUICK)
     assert len(calibrate(model, {"n_examples": np.geomspace(1e6, 1e9, 20)}, fits=20, **QUICK).ranks) == 20
 
 

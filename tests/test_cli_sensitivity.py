@@ -197,7 +197,7 @@ def test_priors_that_do_not_matter(saved):
 
 def test_a_prior_that_decides_is_named(hoffmann, tmp_path):
     """A narrow prior on E at 1.6, where the runs alone say 1.81 +- 0.016."""
-    prior = 'E = { dist = "lognormal", median = 1.7, sigma = 0.3 }'
+    prior = 'E = { dist = "lognormal", median = 1.6, sigma = 0.4 }'
     text = model_card("chinchilla")
     assert prior in text
     model = fs.Model.from_toml(text.replace(prior, 'E = { dist = "lognormal", median = 1.6, sigma = 0.02 }'))

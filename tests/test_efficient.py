@@ -26,6 +26,7 @@ class Toy:
     posterior: xr.Dataset
     name: str = "toy"
     noise: None = None
+    departure: None = None
 
 
 def scattered(values, spread, chains=2, draws=30, seed=0):

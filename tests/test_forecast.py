@@ -1,5 +1,7 @@
 """Forecasts: the law at the draws, noise in ``run`` only, points as people give them."""
 
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -19,7 +21,8 @@ def test_mean_is_the_law_at_each_draw(hoffmann_fit):
 
 
 def test_run_adds_the_noise_and_only_it(hoffmann_fit):
-    forecast = fs.forecast(hoffmann_fit, n_params=[70e9] * 50, n_tokens=1.4e12, random_seed=0)
+    plain = replace(hoffmann_fit, model=hoffmann_fit.model.with_discrepancy(None))
+    forecast = fs.forecast(plain, n_params=[70e9] * 50, n_tokens=1.4e12, random_seed=0)
     error = np.log(forecast.draws["run"] / forecast.draws["mean"])
     from scipy import stats
 
@@ -95,7 +98,7 @@ def test_bad_bands_are_refused(hoffmann_fit):
 
 def test_a_known_error_of_the_new_run_widens_its_band(hoffmann):
     frame = hoffmann.table.assign(loss_se=lambda runs: 0.003 * runs["loss"])
-    fit = fs.fit(frame, fs.load_model("chinchilla").with_noise("known"), random_seed=1)
+    fit = fs.fit(frame, fs.load_model("chinchilla").with_noise("known").with_discrepancy(None), random_seed=1)
     without = fs.forecast(fit, **POINTS, random_seed=0).draws["run"].std()
     noisy = fs.forecast(fit, pd.DataFrame({**POINTS, "loss_se": 0.2}), random_seed=0).draws["run"].isel(point=0)
     assert float(noisy.std()) == pytest.approx(np.sqrt(0.2**2 + float(without) ** 2), rel=0.3)

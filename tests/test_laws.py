@@ -11,7 +11,7 @@ ALL = pytest.mark.parametrize("one", LAWS.values(), ids=LAWS)
 INPUTS = {"n_params": 3e9, "n_tokens": 7e10, "min_steps": 2e4, "x": 4e9}
 # Plausible values by what a name means, so that a new law needs no entry unless it brings a new name.
 VALUES = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.33, "beta": 0.29, "N_c": 6e13, "D_c": 2e13, "x_c": 9e13}
-VALUES |= {"alpha_N": 0.076, "alpha_D": 0.103, "S_c": 2e3, "alpha_S": 0.76}
+VALUES |= {"alpha_N": 0.076, "alpha_D": 0.103, "S_c": 2e3, "alpha_S": 0.76, "kappa": 0.5}
 
 
 def parameters(one):
@@ -148,3 +148,21 @@ def test_learning_curve_converges_to_the_power_of_size():
     converged = LAWS["power"]({"x": 1e9}, {"x_c": 6.5e13, "alpha": 0.077})
     assert LAWS["learning_curve"]({"n_params": 1e9, "min_steps": 1e300}, p) == pytest.approx(converged, rel=1e-14)
     assert LAWS["learning_curve"]({"n_params": 1e9, "min_steps": 2.1e3}, p) == pytest.approx(converged + 1, rel=1e-14)
+
+
+def test_coupled_law_holds_hoffmanns_and_kaplans():
+    n, d = np.logspace(6, 12, 7), np.logspace(12, 8, 7)
+    sizes, coupled = {"n_params": n, "n_tokens": d}, get_law("coupled")
+    additive = parameters(get_law("chinchilla"))
+    np.testing.assert_allclose(
+        coupled(sizes, {**additive, "kappa": 1.0}), get_law("chinchilla")(sizes, additive), rtol=1e-13
+    )
+    kaplan = parameters(get_law("kaplan_floor"))
+    exponents = {"alpha": kaplan["alpha_N"], "beta": kaplan["alpha_D"], "kappa": kaplan["alpha_D"]}
+    sizes_of = {"A": kaplan["N_c"] ** kaplan["alpha_N"], "B": kaplan["D_c"] ** kaplan["alpha_D"]}
+    np.testing.assert_allclose(
+        coupled(sizes, {"E": kaplan["E"], **sizes_of, **exponents}), get_law("kaplan_floor")(sizes, kaplan), rtol=1e-12
+    )
+    # the partner: at no other coupling
+    other = coupled(sizes, {"E": kaplan["E"], **sizes_of, **exponents, "kappa": 2 * kaplan["alpha_D"]})
+    assert np.abs(other / get_law("kaplan_floor")(sizes, kaplan) - 1).max() > 0.01

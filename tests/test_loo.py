@@ -12,7 +12,8 @@ from scipy.special import logsumexp
 import forescale as fs
 import forescale.loo
 from forescale.errors import DataError, ModelError
-from forescale.loo import LeaveOneOut, leave_one_out, mixture, score_notes, score_table, stacking_weights
+from forescale.loo import LeaveOneOut, leave_one_out
+from forescale.stacking import mixture, score_notes, score_table, stacking_weights
 
 # Of residuals whose scale is not the noise's: in tables as small and as contrary as these that is so by design.
 pytestmark = pytest.mark.filterwarnings("ignore:residuals of:forescale.errors.ForescaleWarning")

@@ -2,6 +2,7 @@
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -17,7 +18,7 @@ def blocks(language):
 
 def test_python(tmp_path, monkeypatch, hoffmann_fit):
     monkeypatch.chdir(tmp_path)
-    (code,) = blocks("python")
+    code, _ = blocks("python")
     names = {}
     exec(compile(code, "README.md", "exec"), names)
     assert names["fit"].posterior.equals(hoffmann_fit.posterior)
@@ -26,7 +27,7 @@ def test_python(tmp_path, monkeypatch, hoffmann_fit):
 
 @pytest.mark.slow
 def test_shell(tmp_path):
-    setup, tests, use = blocks("sh")
+    setup, tests, use, _ = blocks("sh")
     assert setup.startswith("python3 -m venv .venv && .venv/bin/pip install")
     assert tests.endswith(".venv/bin/pytest\n")
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
@@ -39,11 +40,41 @@ def test_shell(tmp_path):
     assert "5.76e23" in printed[2]
     outputs = dict(zip(use.splitlines(), printed, strict=True))
     quoted = [block.splitlines() for block in blocks("text") if block.startswith("$ ")]
-    assert len(quoted) == 6
+    assert len(quoted) == 7
     for command, *lines in quoted:
         shown = {without_numbers(line) for line in outputs[command.removeprefix("$ ")].splitlines()}
         missing = [line for line in lines if line != "..." and without_numbers(line) not in shown]
         assert not missing, command
+
+
+@pytest.mark.slow
+def test_clusters(tmp_path):
+    """A cluster in a script, and one of commands, whose address is another where that of the README is taken."""
+    pytest.importorskip("distributed")
+    script, (scheduler, worker, backtest) = blocks("python")[1], blocks("sh")[3].splitlines()
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = str(free.getsockname()[1])
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    place = {"cwd": tmp_path, "env": {**os.environ, "PATH": path, "COLUMNS": "80"}}
+    (tmp_path / "script.py").write_text(script)
+    done = subprocess.run([sys.executable, "script.py"], capture_output=True, text=True, **place)
+    assert "interval_score" in done.stdout, done.stderr
+    words = [line.removesuffix(" &").replace("8786", port).split() for line in (scheduler, worker)]
+    running = [subprocess.Popen(each, stderr=subprocess.DEVNULL, **place) for each in words]
+    try:
+        done = subprocess.run(
+            backtest.replace("8786", port).split(), capture_output=True, text=True, timeout=300, **place
+        )
+    finally:
+        for process in reversed(running):
+            process.terminate()
+            process.wait()
+    assert "Backtest by flops" in done.stdout, done.stderr
+    # whoever did the fits, the figures are the same
+    scores = [sorted(path.read_text().splitlines()[1:]) for path in tmp_path.glob("*.jsonl")]
+    assert len(scores) == 2
+    assert scores[0] == scores[1]
 
 
 def without_numbers(line):

@@ -35,6 +35,7 @@ class Toy:
     counts_embeddings: bool | None = True
     name: str = "toy"
     noise: None = None
+    departure: None = None
 
 
 def toy(law="chinchilla", **values):

@@ -20,6 +20,7 @@ TRUTH = {
     "shifted_power_d": {"E": 2.0, "B": 900.0, "beta": 0.33},
     "shifted_power_c": {"E": 1.7, "K": 1100.0, "gamma": 0.16},
 }
+TRUTH["coupled"] = {**TRUTH["chinchilla"], "kappa": 0.6}
 TRUTH["chinchilla_literal"] = TRUTH["chinchilla"]
 
 

@@ -26,6 +26,7 @@ class Toy:
     posterior: xr.Dataset
     name: str = "toy"
     noise: None = None
+    departure: None = None
 
 
 def toy(law: str, spread: float = 0.0, draws: int = 1, name: str = "toy") -> Toy:

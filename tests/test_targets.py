@@ -27,6 +27,7 @@ class Toy:
     posterior: xr.Dataset
     name: str = "toy"
     noise: None = None
+    departure: None = None
 
 
 class Sought(SixND):

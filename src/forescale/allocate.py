@@ -121,8 +121,9 @@ def allocate(
     """Split budgets between parameters and tokens for the lowest loss.
 
     For each draw and budget C: ``N*, D* = argmin law(N, D; parameters)`` over ``cost(N, D) = C``, at least
-    one parameter and one token. Where the law falls with A/N^alpha + B/D^beta and C = 6ND,
-    ``N* = G (C/6)^(beta/(alpha+beta))``, ``D* = G^-1 (C/6)^(alpha/(alpha+beta))`` and
+    one parameter and one token. A discrepancy of the model stays out of it: a drift says how far loss may be off at a
+    distance from the data, and not which split of a budget is best. Where the law falls with A/N^alpha + B/D^beta
+    and C = 6ND, ``N* = G (C/6)^(beta/(alpha+beta))``, ``D* = G^-1 (C/6)^(alpha/(alpha+beta))`` and
     ``G = (alpha A / (beta B))^(1/(alpha+beta))``; elsewhere the minimum is searched in log N.
 
     Parameters
@@ -220,7 +221,7 @@ def kind_of_band(draws: xr.Dataset) -> str:
     """Say what the brackets of a repr are."""
     if draws.sizes["chain"] * draws.sizes["draw"] == 1:
         return "the law's curve; a single draw, so no uncertainty is known and no bands are shown"
-    return f"median [90 % {INTERVAL_KIND}]; the law's curve, parameter uncertainty only"
+    return f"median [90 % {INTERVAL_KIND}]; the law's curve: parameter uncertainty only, no discrepancy"
 
 
 def _check_optima(source: Estimate, flops: Array, sizes: Array) -> None:

@@ -45,6 +45,8 @@ Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress bar, not
 Prob = Annotated[float, typer.Option(metavar="P", callback=_check_prob, help="Probability mass of intervals.")]
 
 Runs = Annotated[str, typer.Argument(metavar="RUNS", help="A .csv, .tsv or .parquet file, or a dataset's name.")]
+#: That of `forescale.catalog`, written out since help must load nothing heavy; a test compares.
+DEFAULT_MODEL = "coupled"
 Model = Annotated[str, typer.Option(metavar="NAME", help="A model's name, or the path of a card (.toml).")]
 Out = Annotated[Path, typer.Option(metavar="FILE", help="Where to save the fit.")]
 FitSeed = Annotated[

@@ -7,29 +7,29 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
-from forescale.baselines import BASELINES, COLUMNS, KEYS, MEANS, Task, failure, forecasters, run_task
-from forescale.catalog import load_model
-from forescale.columns import INPUTS
+from forescale.baselines import BASELINES
+from forescale.catalog import DEFAULT_MODEL, load_model
 from forescale.cuts import make_cuts
 from forescale.errors import DataError, ForescaleError
 from forescale.model import Model
 from forescale.observations import Observations, as_observations
-from forescale.progress import watched
 from forescale.sampling import Settings
 from forescale.scoring import PROBS, SCORED, coverage_name
-from forescale.seeds import as_seed
 from forescale.separation import grid_lines
+from forescale.tasks import COLUMNS, KEYS, MEANS, Runs, Task, failure, forecasters, size_of, unlike
+from forescale.workers import run_all, seed_to_keep
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 #: Decades beyond the largest fitted run that a table by distance tells apart.
 DISTANCES = (-np.inf, 0.0, 0.5, 1.0, 2.0, np.inf)
 _POINT = ["table", "cut", "run"]
-
-Runs = Observations | pd.DataFrame | str | Path
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,7 @@ class Backtest:
         DataError
             If ``points`` has no such column.
         """
-        scored = self._scored(common)
+        scored = self.scored(common)
         keys: list[Any] = ["model"]
         if by is not None:
             if by not in scored:
@@ -108,7 +108,7 @@ class Backtest:
         failed = self.points["error"] != ""
         return self.points.loc[failed, [*KEYS, "error"]].reset_index(drop=True)
 
-    def _scored(self, common: bool) -> pd.DataFrame:
+    def scored(self, common: bool) -> pd.DataFrame:
         """Rows that have scores, of all points or of those that all models scored."""
         scored = self.points[self.points["error"] == ""]
         if not common:
@@ -117,7 +117,7 @@ class Backtest:
         return scored[each == scored["model"].nunique()]
 
     def __repr__(self) -> str:
-        points, scored = self.points, self._scored(common=True)
+        points, scored = self.points, self.scored(common=True)
         held = points.loc[points["error"] == "", _POINT].drop_duplicates()
         cuts = points[["table", "cut"]].drop_duplicates()
         lines = [
@@ -150,7 +150,7 @@ class Backtest:
 
 def backtest(
     runs: Runs | Sequence[Runs],
-    models: str | Path | Model | Sequence[str | Path | Model] = "chinchilla",
+    models: str | Path | Model | Sequence[str | Path | Model] = DEFAULT_MODEL,
     *,
     by: str = "flops",
     cuts: Any = None,
@@ -160,6 +160,9 @@ def backtest(
     chains: int = 4,
     bootstrap: int = 200,
     random_seed: int | np.random.Generator | None = None,
+    workers: int | None = None,
+    client: Client | None = None,
+    results: str | Path | None = None,
     progress: bool | None = None,
 ) -> Backtest:
     """Fit the runs up to a cut, forecast those beyond, and score the bands of a new run.
@@ -184,7 +187,14 @@ def backtest(
     bootstrap : int
         Replicates of each baseline, at least 2.
     random_seed : int, Generator or None
-        Seed; recorded, also when drawn here.
+        Seed; recorded, also when drawn here. The same seed gives the same scores, whoever does the fits.
+    workers : int, optional
+        Processes of this machine that fit at the same time, by default one for each core; 1 is this process alone.
+    client : dask.distributed.Client, optional
+        Instead: a cluster, whose workers have forescale installed.
+    results : path, optional
+        A file that the scores of each fit are written to as it finishes, and from which a later call with the same
+        seed takes what is done; see `forescale.results`.
     progress : bool or None
         Whether to show a progress bar; None shows one in a terminal.
 
@@ -196,7 +206,9 @@ def backtest(
     Raises
     ------
     DataError
-        If no table can be read and cut, or an argument is out of range.
+        If no table can be read and cut, an argument is out of range, or ``results`` come without a seed.
+    FileError
+        If ``results`` is a file of something else, which is left as it is.
     ModelError
         If there is no such model, two have one name, or there is no such baseline.
 
@@ -213,7 +225,7 @@ def backtest(
     wanted = [models] if isinstance(models, str | Path | Model) else list(models)
     loaded = [load_model(model) for model in wanted]
     asked = forecasters(loaded, baselines)
-    settings, seed = Settings(draws, tune, chains), as_seed(random_seed)
+    settings, seed = Settings(draws, tune, chains), seed_to_keep(random_seed, results)
     if bootstrap < 2:
         raise DataError(f"bootstrap is a number of replicates, at least 2, not {bootstrap!r}")
     given = [runs] if isinstance(runs, Observations | pd.DataFrame | str | Path) else list(runs)
@@ -222,11 +234,11 @@ def backtest(
     rows: list[dict[str, Any]] = []
     names: list[str] = []
     for table in given:
-        name = _unlike(table, names)
+        name = unlike(table, names)
         names.append(name)
         try:
             observations = as_observations(table)
-            size = _size(observations, by, loaded[0])
+            size = size_of(observations, by, loaded[0])
             made = make_cuts(observations, by, cuts, n_parameters=least)
         except ForescaleError as error:
             if len(given) == 1:
@@ -240,25 +252,9 @@ def backtest(
         ]
     if not tasks:
         raise DataError(f"none of {len(given)} tables can be cut by {by}: {rows[0]['error'] if rows else 'none given'}")
-    for task in watched(tasks, "backtest", progress):
-        rows += run_task(task)
+    done = run_all(tasks, "backtest", workers=workers, client=client, results=results, progress=progress)
+    rows += [row for found in done for row in found]
     return Backtest(pd.DataFrame(rows, columns=COLUMNS), by, seed)
-
-
-def _size(runs: Observations, by: str, model: Model) -> str:
-    """The column that distances are of: compute where it is known, else what is cut, else what a law takes."""
-    known = [name for name in ("flops", by, *model.law.inputs) if name in runs.columns]
-    numbers = [name for name in known if runs.columns[name].dtype.kind == "f" and (runs.columns[name] > 0).all()]
-    if not numbers:
-        raise DataError(f"{runs.name!r} has no size to measure distances by: none of {', '.join(INPUTS)} or {by}")
-    return numbers[0]
-
-
-def _unlike(runs: Runs, others: Sequence[str]) -> str:
-    """The name of a table, numbered if another has it."""
-    name = Path(runs).stem if isinstance(runs, str | Path) else getattr(runs, "name", "runs")
-    numbered = (f"{name} #{i}" for i in range(2, len(others) + 3))
-    return name if name not in others else next(new for new in numbered if new not in others)
 
 
 def _count(number: int, what: str) -> str:

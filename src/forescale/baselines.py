@@ -1,204 +1,26 @@
-"""Who forecasts: a model, and what it has to beat, described in a few words that can be sent to another process.
+"""What a model has to beat: the Huber fit with its bootstrap, and a power law through the last run.
 
-The baselines are the Huber fit with its bootstrap, and a power law through the last run. Neither has a model of noise,
-so the scatter of a new run is resampled from the residuals of the fitted ones, made larger by sqrt(n / (n - p)) for
-the p parameters that were fitted to them.
+Neither has a model of noise, so the scatter of a new run is resampled from the residuals of the fitted ones, made
+larger by sqrt(n / (n - p)) for the p parameters that were fitted to them.
 """
 
 from __future__ import annotations
 
-import hashlib
-import warnings
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from forescale.cuts import Cut
-from forescale.errors import DataError, ForescaleWarning, ModelError
-from forescale.fit import fit
-from forescale.forecast import forecast
+from forescale.errors import DataError
 from forescale.huber import huber_fit
 from forescale.laws import Law
-from forescale.model import Model
 from forescale.observations import Observations
-from forescale.sampling import Settings
-from forescale.scoring import PROBS, coverage_name, mixture_log_density, score
 
 Array = NDArray[np.float64]
 
 #: What a model is set beside, unless asked otherwise.
 BASELINES = ("huber", "last-point")
-_SCORES = ["interval_score", "crps", "log_score", "bias"]
-MEANS = [*map(coverage_name, PROBS), *_SCORES]
-_WHERE = ["size", "runs_fitted", "span", "distance", "distance_n_params", "distance_n_tokens"]
-_SAID = ["loss", "median", "lower", "upper", *MEANS, "pit"]
-KEYS = ["table", "model", "cut"]
-COLUMNS = [*KEYS, "run", *_WHERE, *_SAID, "notes", "error"]
 _DRAWS = 4000  # of a new run by a baseline, about so many, whatever the number of replicates
-
-
-class Predictive(NamedTuple):
-    """What is said of held-out runs.
-
-    Attributes
-    ----------
-    draws : array, shape (draw, point)
-        Losses of new runs, nats per token.
-    log_density : array, shape (point,), or None
-        Log predictive density of log loss at the losses that came; None where it is known through draws only.
-    """
-
-    draws: Array
-    log_density: Array | None
-
-
-@dataclass(frozen=True)
-class Forecaster:
-    """A description of who forecasts.
-
-    Attributes
-    ----------
-    name : str
-        In tables.
-    kind : {"fit", "huber", "last-point"}
-        A model fitted by NUTS, the law of a model fitted by Huber loss, or a power law through the last run.
-    card : str
-        The text of the model's card; empty for a power law.
-    """
-
-    name: str
-    kind: str
-    card: str = ""
-
-    def predict(
-        self, fitted: Observations, held: Observations, size: str, settings: Settings, bootstrap: int, seed: int
-    ) -> Predictive:
-        """Fit some runs and forecast others.
-
-        Parameters
-        ----------
-        fitted, held : Observations
-            The runs fitted, and those forecast: losses of these enter the log density alone.
-        size : str
-            What a power law is in.
-        settings : Settings
-            Of the sampler.
-        bootstrap : int
-            Replicates of a baseline.
-        seed : int
-            Of all that is drawn.
-
-        Raises
-        ------
-        ForescaleError
-            If the fit is refused.
-        """
-        if self.kind == "last-point":
-            return Predictive(last_point_draws(fitted, held, size, bootstrap, seed), None)
-        model = Model.from_toml(self.card)
-        if self.kind == "huber":
-            return Predictive(huber_draws(fitted, held, model.law, bootstrap, seed), None)
-        return _by_model(model, fitted, held, settings, seed)
-
-
-def forecasters(models: Sequence[Model], baselines: Sequence[str]) -> list[Forecaster]:
-    """Each model, the Huber fit of each of their laws, and the power law.
-
-    Raises
-    ------
-    ModelError
-        If two models have one name, there is none, or a baseline is unknown.
-    """
-    names = [model.name for model in models]
-    if not names or len(set(names)) < len(names):
-        raise ModelError(
-            f"models need names of their own, and there must be one; given were {', '.join(names) or 'none'}"
-        )
-    if unknown := [name for name in baselines if name not in BASELINES]:
-        raise ModelError(f"no baseline is called {unknown[0]!r}; there are {', '.join(BASELINES)}")
-    made = [Forecaster(model.name, "fit", model.to_toml()) for model in models]
-    if "huber" in baselines:
-        laws = {(model.law.name, model.law.inputs): model for model in reversed(models)}
-        first = [model for model in models if model in laws.values()]
-        made += [Forecaster(f"huber {model.name}", "huber", model.to_toml()) for model in first]
-    return made + [Forecaster(name, name) for name in baselines if name == "last-point"]
-
-
-@dataclass(frozen=True)
-class Task:
-    """One fit to be scored: values only, so that any process can do it, and do it again."""
-
-    runs: Observations
-    table: str
-    size: str
-    forecaster: Forecaster
-    cut: Cut
-    settings: Settings
-    bootstrap: int
-    seed: int
-
-    def own_seed(self, fitted: Observations) -> int:
-        """A seed of who fits what: the same fit gives the same draws, whatever is held out or done beside it."""
-        what = (self.seed, self.forecaster.name, self.forecaster.card, fitted.sha256)
-        return int.from_bytes(hashlib.sha256(repr(what).encode()).digest()[:4], "big") >> 1
-
-
-def run_task(task: Task) -> list[dict[str, Any]]:
-    """Fit, forecast and score: a row of ``Backtest.points`` for each held-out run, or one that says what failed."""
-    fitted, held = task.cut.split(task.runs)
-    who, size = task.forecaster, task.size
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always", ForescaleWarning)
-        try:
-            said = who.predict(fitted, held, size, task.settings, task.bootstrap, task.own_seed(fitted))
-            scores = score(held.column("loss"), *said)
-        except Exception as error:  # whatever stops one fit may not stop the others; the row says what it was
-            return [failure(task.table, who.name, task.cut.label, error)]
-    columns: dict[str, Any] = {
-        "run": held.labels("run"),
-        "span": np.full(len(held), np.ptp(np.log10(fitted.column(size)))),
-        "distance": _beyond(fitted, held, size),
-        **{f"distance_{name}": _beyond(fitted, held, name) for name in ("n_params", "n_tokens")},
-        "loss": held.column("loss"),
-        **scores,
-    }
-    shared = {"table": task.table, "model": who.name, "cut": task.cut.label, "size": size, "runs_fitted": len(fitted)}
-    shared |= {"notes": "; ".join(dict.fromkeys(str(warning.message) for warning in caught)), "error": ""}
-    values = (column.tolist() for column in columns.values())
-    return [shared | dict(zip(columns, row, strict=True)) for row in zip(*values, strict=True)]
-
-
-def failure(table: str, model: str, cut: str, error: Exception) -> dict[str, Any]:
-    """The row of a task that failed."""
-    empty = dict.fromkeys((*_WHERE, *_SAID), np.nan) | {"size": "", "run": "", "notes": ""}
-    return empty | {"table": table, "model": model, "cut": cut, "error": f"{type(error).__name__}: {error}"}
-
-
-def _beyond(fitted: Observations, held: Observations, name: str) -> Array:
-    """Decades beyond the largest fitted run, below zero inside; NaN where there is no such column."""
-    if name not in fitted.columns:
-        return np.full(len(held), np.nan)
-    return np.asarray(np.log10(held.column(name)) - np.log10(fitted.column(name).max()))
-
-
-def _by_model(model: Model, fitted: Observations, held: Observations, settings: Settings, seed: int) -> Predictive:
-    """The posterior predictive of a fit, of kind ``run``, and its density as a mixture over draws of the noise."""
-    found = fit(fitted, model, **settings.as_dict(), random_seed=seed, progress=False)
-    said = forecast(found, held.table, random_seed=np.random.default_rng([seed, 1])).draws
-    log_centre = np.log(_flat(said["mean"]))
-    noise = {name: _flat(found.posterior[name])[:, None] for name in model.noise.parameters}
-    log_se = held.column("loss_se") / np.exp(log_centre) if model.noise.needs_se else 0.0
-    density = mixture_log_density(np.log(held.column("loss")), log_centre, model.noise, noise, log_se)
-    return Predictive(_flat(said["run"]), density)
-
-
-def _flat(draws: Any) -> Array:
-    """Chains one after the other."""
-    values = draws.transpose("chain", "draw", ...).to_numpy()
-    return np.asarray(values.reshape(-1, *values.shape[2:]))
 
 
 def huber_draws(fitted: Observations, held: Observations, law: Law, bootstrap: int, seed: int) -> Array:

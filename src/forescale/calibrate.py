@@ -4,32 +4,35 @@ Simulation-based calibration with ranks of our own. simuk, which does this for a
 new PyMC model for each table, and so compiles it anew: seconds a fit where a compiled one takes a tenth. Here each
 table is swapped into a model that is compiled once a process (``forescale.sampling``).
 
-The work is a list of tasks, ``sbc.rank_row(study, fit)``: a pure function of a small description and a number, which
-may run anywhere and in any order, and gives one flat row.
+The work is a list of tasks, ``sbc.rank_row(study, fit)``: a small description and a number give one flat row.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from forescale import sbc
+from forescale import sbc, uniformity
 from forescale.catalog import load_model
+from forescale.designs import design_of
 from forescale.draws import check_prob
 from forescale.errors import DataError, ModelError
 from forescale.model import Model
 from forescale.observations import Observations
-from forescale.points import as_points
+from forescale.own_laws import SentLaw, send
 from forescale.priors import Prior
-from forescale.progress import watched
 from forescale.sampling import Settings
-from forescale.seeds import as_seed
+from forescale.work import key_of
+from forescale.workers import run_all, seed_to_keep
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 Array = NDArray[Any]
 LEVEL = 0.01  # a model is called miscalibrated when p-values as small as these have less than this probability
@@ -102,14 +105,16 @@ class Calibration:
         pandas.DataFrame
             A row per quantity: quantity, fits, mean_rank (of ranks between 0 and 1, expected 0.5; above, truths
             exceed their posteriors), coverage (share of fits whose interval held the truth, expected prob), prob,
-            ecdf_p and chi2_p (p-values of uniformity; see ``forescale.sbc``).
+            ecdf_p and chi2_p (p-values of uniformity; see ``forescale.uniformity``).
         """
         check_prob(prob)
         rows = []
         for name, ranks in self.ranks.items():
             row = {"quantity": name, "fits": len(ranks), "mean_rank": float(ranks.mean()) / self.study.kept}
-            row |= {"coverage": sbc.coverage(ranks, self.places, prob), "prob": prob}
-            rows.append(row | {"ecdf_p": sbc.ecdf_p(ranks, self.places), "chi2_p": sbc.chi2_p(ranks, self.places)})
+            row |= {"coverage": uniformity.coverage(ranks, self.places, prob), "prob": prob}
+            rows.append(
+                row | {"ecdf_p": uniformity.ecdf_p(ranks, self.places), "chi2_p": uniformity.chi2_p(ranks, self.places)}
+            )
         return pd.DataFrame(rows)
 
     def ecdf(self, prob: float = 0.9) -> pd.DataFrame:
@@ -126,10 +131,10 @@ class Calibration:
             A row per quantity and step: quantity, step (from 0 to 1), difference, lower, upper, prob.
         """
         ranks = self.ranks
-        steps, lower, upper = sbc.envelope(len(ranks), self.places, check_prob(prob))
+        steps, lower, upper = uniformity.envelope(len(ranks), self.places, check_prob(prob))
         band = {"step": steps, "lower": lower - steps, "upper": upper - steps, "prob": prob}
         blocks = [
-            pd.DataFrame({"quantity": name, **band, "difference": sbc.ecdf(values, self.places) - steps})
+            pd.DataFrame({"quantity": name, **band, "difference": uniformity.ecdf(values, self.places) - steps})
             for name, values in ranks.items()
         ]
         columns = ["quantity", "step", "difference", "lower", "upper", "prob"]
@@ -174,6 +179,9 @@ def calibrate(
     truth: Mapping[str, Prior] | None = None,
     noise_factor: float = 1.0,
     random_seed: int | np.random.Generator | None = None,
+    workers: int | None = None,
+    client: Client | None = None,
+    results: str | Path | None = None,
     progress: bool | None = None,
 ) -> Calibration:
     """Check fits of a model by simulation: whether posteriors are right about tables that the model made.
@@ -202,7 +210,14 @@ def calibrate(
     noise_factor : float
         what simulated noise is multiplied by: two mistakes to make on purpose, which the check should find.
     random_seed : int, Generator or None
-        Seed; recorded. Fit i depends on it and on i alone.
+        Seed; recorded. Fit i depends on it and on i alone, whoever does it.
+    workers : int, optional
+        Processes of this machine that fit at the same time, by default one for each core; 1 is this process alone.
+    client : dask.distributed.Client, optional
+        Instead: a cluster, whose workers have forescale installed.
+    results : path, optional
+        A file that the ranks of each fit are written to as it finishes, and from which a later call with the same
+        seed takes what is done; see `forescale.results`.
     progress : bool or None
         Whether to show a progress bar; None shows one in a terminal.
 
@@ -216,7 +231,9 @@ def calibrate(
     ModelError
         If there is no such model, if ``truth`` names what it has not, or if no fit of it can be ranked.
     DataError
-        If the design lacks an input of the law, or a number makes no sense.
+        If the design lacks an input of the law, a number makes no sense, or ``results`` come without a seed.
+    FileError
+        If ``results`` is a file of something else, which is left as it is.
 
     References
     ----------
@@ -233,11 +250,38 @@ def calibrate(
             f"a calibration wants at least 20 fits and a noise_factor above zero; given were {fits} and {noise_factor}"
         )
     settings = Settings(draws, tune, chains, target_accept)
-    sbc.spaced(draws * chains, kept)
-    columns = {name: tuple(map(float, values)) for name, values in _design(model, design).items()}
+    uniformity.spaced(draws * chains, kept)
+    columns = {name: tuple(map(float, values)) for name, values in design_of(model, design).items()}
     card, true_card = model.to_toml(), model.with_priors(**(truth or {})).to_toml()
-    study = sbc.Study(card, true_card, columns, settings, kept, float(noise_factor), as_seed(random_seed))
-    return collect(study, [sbc.rank_row(study, fit) for fit in watched(range(fits), "calibrating", progress)])
+    study = sbc.Study(card, true_card, columns, settings, kept, float(noise_factor), seed_to_keep(random_seed, results))
+    tasks = [_Ranking(study, fit, send(model.law)) for fit in range(fits)]
+    return collect(
+        study, run_all(tasks, "calibrating", workers=workers, client=client, results=results, progress=progress)
+    )
+
+
+@dataclass(frozen=True)
+class _Ranking:
+    """One fit of a study: values only, so that any process can do it, and do it again."""
+
+    study: sbc.Study
+    fit: int
+    law: SentLaw
+
+    @property
+    def key(self) -> str:
+        """A hash of all that determines the row."""
+        return key_of("calibration", study=asdict(self.study), law=self.law.code, fit=self.fit)
+
+    def run(self) -> dict[str, Any]:
+        """The row; see `sbc.rank_row`."""
+        self.law.register()
+        return sbc.rank_row(self.study, self.fit)
+
+    def failed(self, error: Exception) -> dict[str, Any]:
+        """A row without ranks."""
+        nothing = {"r_hat": np.nan, "ess": np.nan, "divergences": 0, "retried": False}
+        return {"fit": self.fit, **nothing, "error": f"{type(error).__name__}: {error}"}
 
 
 def collect(study: sbc.Study, rows: list[dict[str, Any]]) -> Calibration:
@@ -254,27 +298,3 @@ def collect(study: sbc.Study, rows: list[dict[str, Any]]) -> Calibration:
         raise ModelError(f"none of {len(table)} fits of model {model.name!r} can be ranked; {table['error'].iloc[0]}")
     quantities = tuple(str(name) for name in table if name not in sbc.ABOUT)
     return Calibration(model.name, study, quantities, table[[*quantities, *sbc.ABOUT]])
-
-
-def _usual_design(runs: int = 60) -> dict[str, Array]:
-    """Sizes and tokens over three decades each, independently, so that every law is identified."""
-    rng = np.random.default_rng(0)
-    sizes, tokens = 10 ** rng.uniform(7.5, 10.5, runs), 10 ** rng.uniform(8.8, 11.8, runs)
-    minima = {"min_flops": 3 * sizes * tokens, "min_steps": tokens / 2**20}  # at a critical batch of 2^19 tokens
-    se = {"log_loss_se": rng.uniform(0.002, 0.01, runs)}
-    return {"n_params": sizes, "n_tokens": tokens, "flops": 6 * sizes * tokens, **minima, **se}
-
-
-def _design(model: Model, design: Observations | Mapping[str, Any] | pd.DataFrame | None) -> dict[str, Array]:
-    """The law's inputs at each run, and log_loss_se where the noise needs one."""
-    if isinstance(design, Observations):
-        return {name: values for name, values in model.data(design).items() if name != "observed_log_loss"}
-    wanted = [*model.law.inputs, *(["log_loss_se"] if model.noise.needs_se else [])]
-    given: Any = _usual_design() if design is None else design
-    if design is None and not set(wanted) <= set(given):
-        raise DataError(
-            f"model {model.name!r} wants {', '.join(wanted)}; the usual design has {', '.join(given)}: "
-            "give the runs of a table by design="
-        )
-    frame = as_points(wanted, given)
-    return {name: frame[name].to_numpy() for name in wanted}

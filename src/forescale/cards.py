@@ -29,7 +29,7 @@ from forescale.console import (
 from forescale.draws import interval_rows
 from forescale.errors import DataError
 from forescale.facts import Facts, card, formula, inner, line
-from forescale.forecast import KINDS
+from forescale.forecast import CURVE
 from forescale.points import TOKENS_PER_PARAM, usual_points
 from forescale.units import format_quantity
 
@@ -221,7 +221,7 @@ def _show_model(model: fs.Model) -> tuple[Facts, Shown]:
         ratio = f", at {TOKENS_PER_PARAM} tokens per parameter" if has_tokens else ""
         shown += [Text(), heading(f"Loss in nats per token that the priors allow{ratio}")]
         shown += [_quantile_table(losses, list(model.law.inputs))]
-        shown += [Text(f"Quantiles of the prior predictive. Band mean: {KINDS['mean']}, without noise.")]
+        shown += [Text(f"Quantiles of the prior predictive. Band mean: {CURVE}, without noise.")]
     document = {"kind": "model", "name": model.name, **facts, "inputs": model.law.inputs}
     return document | {
         "priors": priors.to_dict("records"),

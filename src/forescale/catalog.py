@@ -14,6 +14,9 @@ from forescale.errors import DataError, ForescaleError, ModelError
 from forescale.model import Model
 from forescale.observations import Observations
 
+#: The model that is fitted unless another is named: of those here it forecasts best (benchmarks/README.md).
+DEFAULT_MODEL = "coupled"
+
 
 def list_models() -> list[str]:
     """Names of the model cards, for ``load_model`` and ``fit``."""

@@ -7,10 +7,22 @@ What a command needs is imported when it runs, so that help answers at once.
 from forescale.app import app, main
 from forescale.commands import runs
 from forescale.commands import compare
+from forescale.commands import backtest
 from forescale.commands import contradiction
 from forescale.commands import sensitivity
 from forescale.commands import frontier
 from forescale.commands import reconcile
 from forescale.commands import shelves
 
-__all__ = ["app", "compare", "contradiction", "frontier", "main", "reconcile", "runs", "sensitivity", "shelves"]
+__all__ = [
+    "app",
+    "backtest",
+    "compare",
+    "contradiction",
+    "frontier",
+    "main",
+    "reconcile",
+    "runs",
+    "sensitivity",
+    "shelves",
+]

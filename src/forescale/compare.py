@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
@@ -17,14 +18,19 @@ from forescale.draws import Estimate
 from forescale.errors import DataError
 from forescale.fit import Fit, thinned
 from forescale.forecast import Forecast, forecast
-from forescale.huber import HuberFit
-from forescale.loo import LeaveOneOut, leave_one_out, mixture, score_notes, score_table, stacking_weights
+from forescale.loo import LeaveOneOut
 from forescale.observations import Observations
 from forescale.points import as_points
 from forescale.published import Published
+from forescale.scored import leave_each_out
 from forescale.seeds import as_seed
 from forescale.separation import STACK, Disagreement, disagree, grid_lines, together
+from forescale.sources import common_table, names
+from forescale.stacking import mixture, score_notes, score_table, stacking_weights
 from forescale.units import CostModel, cost_model
+
+if TYPE_CHECKING:
+    from distributed import Client
 
 _BEYOND = np.array([1.0, 1e2, 1e4])  # budgets by default, in units of the largest run's compute
 _CURVE_MOST = 20_000_000  # losses (draws x runs) behind a median curve, 160 MB
@@ -42,6 +48,8 @@ class Comparison:
         What is compared, by the names that all tables here use.
     predictive : mapping of str to LeaveOneOut
         For each fit, its log predictive density of each run.
+    errors : mapping of str to str
+        Why fits have none, whose refits without a run failed.
     disagreement : Disagreement
         The optimal splits by the sources whose law has one and by the stack, and what following each costs.
     forecasts : mapping of str to Forecast
@@ -58,6 +66,7 @@ class Comparison:
     runs: Observations
     sources: Mapping[str, Estimate]
     predictive: Mapping[str, LeaveOneOut]
+    errors: Mapping[str, str]
     disagreement: Disagreement
     forecasts: Mapping[str, Forecast]
     seed: int
@@ -70,7 +79,7 @@ class Comparison:
         mean of log(median curve / loss), on runs that a fit has seen; elpd (log density of each run's log loss given
         the other runs, in nats, summed) and elpd_se; elpd_diff to the best and elpd_diff_se; p_loo; weight in the
         stack; pareto_k, the largest, and refitted, how many runs had one too high and were left out by fitting again;
-        NaN without a noise model.
+        and error, why a refit failed, or "". NaN without a noise model, and where a refit failed.
         """
         rows = {
             name: (source.law.name, source.noise.kind if source.noise else None, *_errors(source, self.runs))
@@ -78,6 +87,7 @@ class Comparison:
         }
         columns = ["law", "noise", "rms_percent", "bias_percent"]
         table = pd.DataFrame.from_dict(rows, orient="index", columns=columns).join(score_table(self.predictive))
+        table["error"] = [self.errors.get(name, "") for name in table.index]
         return table.sort_values(["elpd", "rms_percent"], ascending=[False, True]).rename_axis("source")
 
     def allocation(self, prob: float = 0.9) -> pd.DataFrame:
@@ -116,6 +126,10 @@ def compare(
     until: Quantity = 1e28,
     refits: int = 20,
     random_seed: int | np.random.Generator | None = None,
+    workers: int | None = 1,
+    client: Client | None = None,
+    results: str | Path | None = None,
+    progress: bool | None = None,
 ) -> Comparison:
     """Compare estimates on one table of runs: predictive scores, stacking, and the decisions they disagree on.
 
@@ -140,11 +154,20 @@ def compare(
         How many runs may be refitted for each fit, see `leave_one_out`.
     random_seed : int, Generator or None
         Seed of the stack and of the noise in forecasts. Refits take theirs from the fits.
+    workers : int or None
+        Processes of this machine that refit at the same time; None for one a core. By default this process, which
+        has compiled the models: a refit takes a second, and another process some seconds before its first.
+    client : dask.distributed.Client, optional
+        Instead: a cluster, whose workers have forescale installed.
+    results : path, optional
+        A file that each refit's score is written to as it finishes, and from which a later call takes it.
+    progress : bool or None
+        Whether to show a progress bar of refits; None shows one in a terminal.
 
     Returns
     -------
     Comparison
-        Tables of scores, bands, separation and regret.
+        Tables of scores, bands, separation and regret. A fit of which a refit fails has no score, and its error.
 
     Raises
     ------
@@ -164,70 +187,23 @@ def compare(
     >>> fs.compare(*both, runs=fs.load_dataset("hoffmann2022"), compute="1e24")  # doctest: +ELLIPSIS
     Comparison on hoffmann2022: 240 runs...
     """
-    table = _common_table(sources, runs)
-    named = dict(zip(_names(sources), sources, strict=True))
+    table = common_table(sources, runs)
+    named = dict(zip(names(sources, STACK), sources, strict=True))
     costs, seed = cost_model(cost), as_seed(random_seed)
     for source in () if compute is None else sources:
         check_splits(source.law)
     split = {name: source for name, source in named.items() if set(source.law.inputs) == {"n_params", "n_tokens"}}
     flops, between = _budgets(table, compute, until, costs) if split else (np.array([]), (1.0, 1.0))
     forecasts = {} if points is None else _forecasts(named, points, seed)
-    predictive = {name: leave_one_out(s, refits=refits) for name, s in named.items() if isinstance(s, Fit)}
+    fits = {name: source for name, source in named.items() if isinstance(source, Fit)}
+    where: dict[str, Any] = {"workers": workers, "client": client, "results": results, "progress": progress}
+    predictive, errors = leave_each_out(fits, refits=refits, **where)
     weights = stacking_weights(predictive) if len(predictive) > 1 else {}
     disagreement = disagree(split, weights if set(weights) <= set(split) else {}, flops, costs, between, seed)
     if forecasts and weights:
         draws = mixture({name: forecasts[name].draws for name in weights}, weights, seed)
         forecasts[STACK] = Forecast(STACK, next(iter(forecasts.values())).points, draws)
-    return Comparison(table, named, predictive, disagreement, forecasts, seed)
-
-
-def _common_table(sources: Sequence[Estimate], runs: Observations | pd.DataFrame | None) -> Observations:
-    """The table that all sources were fitted to, and that is given."""
-    if len(sources) < 2:
-        raise DataError(f"a comparison is of at least two estimates; got {len(sources)}")
-    tables = [(source.name, source.observations) for source in sources if isinstance(source, Fit | HuberFit)]
-    if runs is not None:
-        tables.append(("runs=", runs if isinstance(runs, Observations) else Observations.from_frame(runs)))
-    if not tables:
-        raise DataError("none of the estimates is a fit that carries its table: pass the runs to compare on, runs=")
-    (first, table), *others = tables
-    for other, another in others:
-        if another.sha256 != table.sha256:
-            raise DataError(
-                f"scores on different runs cannot be compared: the tables of {first} ({len(table)} runs) and {other} "
-                f"({len(another)} runs) differ: {_difference(table, another)}. Fit all to one table"
-            )
-    return table
-
-
-def _difference(table: Observations, another: Observations) -> str:
-    """How two tables differ, in words."""
-
-    def few(names: Any) -> str:
-        return ", ".join(names[:3]) + (", ..." if len(names) > 3 else "")
-
-    here, there = table.table.set_index("run"), another.table.set_index("run")
-    sides = {"first": here.index.difference(there.index), "second": there.index.difference(here.index)}
-    found = [f"{len(more)} runs are only in the {which} ({few(more)})" for which, more in sides.items() if len(more)]
-    if only := here.columns.symmetric_difference(there.columns).tolist():
-        found.append(f"only one has {', '.join(only)}")
-    if not found:
-        differ = {name: here[name].compare(there[name].reindex(here.index)).index for name in here}
-        found = [f"{name} differs in {len(rows)} runs ({few(rows)})" for name, rows in differ.items() if len(rows)]
-    return "; ".join(found) or "the same runs in another order"
-
-
-def _names(sources: Sequence[Estimate]) -> list[str]:
-    """Name sources without their table; those that would be called alike by their noise as well, else by number."""
-    tables = [source.observations.name if isinstance(source, Fit | HuberFit) else "" for source in sources]
-    names = [source.name.removesuffix(f" on {table}") for source, table in zip(sources, tables, strict=True)]
-    noises = [f" ({source.noise.kind})" if source.noise else "" for source in sources]
-    for form in ("{name}{noise}", "{name} #{number}"):
-        alike = [[*names, STACK].count(name) > 1 for name in names]
-        numbers = [names[: i + 1].count(name) for i, name in enumerate(names)]
-        each = zip(names, noises, numbers, alike, strict=True)
-        names = [form.format(name=a, noise=noise, number=i) if same else a for a, noise, i, same in each]
-    return names
+    return Comparison(table, named, predictive, errors, disagreement, forecasts, seed)
 
 
 def _budgets(
@@ -262,7 +238,8 @@ def _source_notes(comparison: Comparison) -> list[str]:
     """What to know of the sources: what they lack, and whether N means the same."""
     runs, sources, notes = comparison.runs, comparison.sources, []
     said = {True: "counts embeddings", False: "counts no embeddings", None: "may or may not count embeddings"}
-    if silent := [name for name in sources if name not in comparison.predictive]:
+    notes += [f"{name}: no elpd and no weight; {error}" for name, error in comparison.errors.items()]
+    if silent := [name for name in sources if name not in {*comparison.predictive, *comparison.errors}]:
         notes.append(f"{', '.join(silent)}: no noise model, hence no elpd and no weight; see RMS and bias.")
     if sharp := [n for n, s in sources.items() if s.posterior.sizes["chain"] * s.posterior.sizes["draw"] == 1]:
         notes.append(f"{', '.join(sharp)}: no usable uncertainty is known, so that bands have no width.")

@@ -22,7 +22,7 @@ from rich.text import Text
 from forescale.allocate import Allocation
 from forescale.draws import INTERVAL_KIND
 from forescale.fit import Fit
-from forescale.forecast import KINDS, Forecast
+from forescale.forecast import CURVE, Forecast
 from forescale.laws import Law
 from forescale.observations import Observations
 from forescale.units import format_quantity
@@ -218,7 +218,7 @@ def forecast_table(forecast: Forecast, rows: pd.DataFrame, prob: float) -> Shown
         [*(format_quantity(row[name]) for name in inputs), row["kind"], *(number(row[name]) for name in ends)]
         for row in rows.to_dict("records")
     ]
-    kinds = [f"{kind}: {KINDS[kind]}." for kind in rows["kind"].unique()]
+    kinds = [f"{kind}: {forecast.kinds[kind]}." for kind in rows["kind"].unique()]
     return [
         heading(f"Loss in nats per token by {forecast.source}"),
         table([*inputs, "band", *ends], cells, left=0),
@@ -246,7 +246,7 @@ def allocation_table(allocation: Allocation, prob: float) -> Shown:
         *([Text(f"A bound moved the split in {', '.join(moved)} FLOPs.")] if moved else []),
         heading("Exponents of the split without bounds: n_params ~ C^a, n_tokens ~ C^b"),
         table(["FLOPs", "a", "b"], _by_budget(rows[is_exponent], single)),
-        no_band(allocation.source) if single else Text(f"{interval} Band mean: {KINDS['mean']}, without noise."),
+        no_band(allocation.source) if single else Text(f"{interval} Band mean: {CURVE}, without discrepancy or noise."),
     ]
 
 

@@ -140,7 +140,7 @@ class Contradiction:
             [
                 *lines,
                 f"  C* is uncertain by a factor of {middle / lower:.3g} down and {up} up; never: {self.never:.1%}",
-                f"  (median [90 % {INTERVAL_KIND}]; the trends, without scatter; all draws, never included)",
+                f"  (median [90 % {INTERVAL_KIND}]; the trends, no scatter, no discrepancy; all draws, never included)",
             ]
         )
 

@@ -7,9 +7,18 @@ the loss divides into floor and terms, so that their posterior is a curved sheet
 
     log L0,    log(exponent_i effect_i / E),    log exponent_i,        L0 = E + sum_i effect_i:
 
-the loss at the centre, the slopes (nearly: relative to E, which keeps E above zero), and the curvatures. Both changes
-leave the posterior as it is: the second keeps volume in the logs of E, effects and exponents, and the Jacobian of
-the first is added. Measured in benchmarks/reference.py.
+the loss at the centre, the slopes (nearly: relative to E, which keeps E above zero), and the curvatures. Where effects
+t_i are coupled by kappa, R = (sum_i t_i^(1/kappa))^kappa takes the place of their sum, and its parts
+
+    q_i = R (t_i / R)^(1/kappa),    sum_i q_i = R,    log t_i = kappa log q_i + (1 - kappa) log R,
+
+which slopes are in proportion to, that of the effects. All changes leave the posterior as it is: that to L0 and slopes
+keeps volume in the logs of E, parts and exponents, and the Jacobians of the others are added, of k parts that are
+coupled kappa^(k - 1). Measured in benchmarks/reference.py.
+
+A structured deviation is moved by its weights w in units of their posterior's width, w (1 + (amplitude / v)^2)^(1/2)
+with v about what runs resolve: where the amplitude is large the data determine amplitude times w, and where it is
+small w is as its prior has it.
 """
 
 from __future__ import annotations
@@ -21,6 +30,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forescale.model import Model
+from forescale.structured import AMPLITUDE
+
+_RESOLVED = 0.2  # what runs resolve of a deviation, over the median of the prior of its amplitude
 
 
 def log_centre(model: Model, data: Mapping[str, Any]) -> NDArray[np.float64]:
@@ -40,8 +52,12 @@ def start(model: Model, centre: NDArray[np.float64]) -> NDArray[np.float64]:
         if name != parameter:
             log_value = term.log_value(log_value, np.log(model.reference[term.size]), medians[term.exponent])
         at[name] = term.log_effect(log_value, _at(model, parameter, centre), medians[term.exponent])
+    effects = list(_by_effect(model))
+    if kappa := _coupling(model):
+        tuned = medians[kappa]
+        log_sum = tuned * np.logaddexp.reduce([at[name] / tuned for name in effects])
+        at |= {name: (at[name] - (1 - tuned) * log_sum) / tuned for name in effects}
     if floor := _divided(model):
-        effects = list(_by_effect(model))
         log_l0 = np.logaddexp.reduce([at[floor], *(at[name] for name in effects)])
         for name, exponent in zip(effects, _exponents(model), strict=True):
             at[name] += at[exponent] - at[floor]
@@ -76,8 +92,8 @@ def to_values(model: Model, built: Any, z: Sequence[Any], centre: Any) -> tuple[
 
     variables = {rv.name: rv for rv in built.free_RVs}
     at = dict(zip(variables, z, strict=True))
+    effects = list(_by_effect(model))
     if floor := _divided(model):
-        effects = list(_by_effect(model))
         log_l0 = at[floor]
         ratio = {name: at[name] - at[exponent] for name, exponent in zip(effects, _exponents(model), strict=True)}
         at[floor] = log_l0 - pt.log1p(sum(pt.exp(value) for value in ratio.values()))
@@ -85,6 +101,16 @@ def to_values(model: Model, built: Any, z: Sequence[Any], centre: Any) -> tuple[
     moved = _by_effect(model)
     free = {name: _own_scale(built, variables[name], at[name]) for name in variables if name not in moved}
     log_jacobian: Any = 0.0
+    if kappa := _coupling(model):
+        tuned = free[kappa]
+        log_sum = pt.logaddexp(*(at[name] for name in effects))
+        at |= {name: tuned * at[name] + (1 - tuned) * log_sum for name in effects}
+        log_jacobian += (len(effects) - 1) * pt.log(tuned)
+    if part := model.discrepancy.structured:
+        relative = (1 + (free[AMPLITUDE] / (_RESOLVED * part.amplitude.median)) ** 2) ** 0.5
+        at |= {name: at[name] / relative for name in part.weights}
+        log_jacobian -= len(part.weights) * pt.log(relative)
+        free |= {name: at[name] for name in part.weights}
     for name, parameter in moved.items():
         term = model.law.terms[parameter]
         exponent = free[term.exponent]
@@ -116,6 +142,11 @@ def _divided(model: Model) -> str | None:
     if floor is None or len(set(exponents)) < len(model.law.terms):
         return None
     return floor if all(model.priors[name].positive for name in (floor, *exponents)) else None
+
+
+def _coupling(model: Model) -> str | None:
+    """What couples the law's terms, where both are sampled by their effects."""
+    return model.law.coupling if len(_by_effect(model)) == len(model.law.terms) > 1 else None
 
 
 def _at(model: Model, parameter: str, centre: Any) -> Any:

@@ -18,7 +18,7 @@ from forescale.draws import INTERVAL_KIND
 from forescale.errors import FileError
 from forescale.files import write_whole
 from forescale.fit import Fit, fit
-from forescale.forecast import KINDS, Forecast, forecast
+from forescale.forecast import CURVE, Forecast, forecast
 from forescale.observations import Observations
 from forescale.published import published
 from forescale.units import cost_model, format_quantity
@@ -129,12 +129,12 @@ def _say_fit(fitted: Fit) -> str:
 
 
 def _say_forecast(losses: Forecast, names: Sequence[str], runs: Observations) -> str:
-    rows = [["", "N", "D", *KINDS]]
-    bands = [losses.table(PROB, kind).to_dict("records") for kind in KINDS]
+    rows = [["", "N", "D", *losses.kinds]]
+    bands = [losses.table(PROB, kind).to_dict("records") for kind in losses.kinds]
     for name, *kinds in zip(names, *bands, strict=True):
         sizes = [format_quantity(kinds[0][column]) for column in ("n_params", "n_tokens")]
         rows.append([name, *sizes, *(_band(row, "{:#.4g}".format) for row in kinds)])
-    told = "; ".join(f"{kind}: {meaning}" for kind, meaning in KINDS.items())
+    told = "; ".join(f"{kind}: {meaning}" for kind, meaning in losses.kinds.items())
     beyond = BUDGETS[-1] / runs.column("flops").max()
     far = f"{format_quantity(BUDGETS[-1])} FLOPs is {beyond:,.0f} times the largest run."
     return f"\n3. Forecast: loss in nats per token, median [{_BAND}]\n{_table(rows)}\n{_text(f'{told}. {far}')}"
@@ -146,7 +146,7 @@ def _say_allocation(split: Allocation) -> str:
     rows += [[format_quantity(flops), *_split(split, flops, wanted)] for flops in BUDGETS]
     exponents = split.exponent_table(PROB).to_dict("records")
     powers = ", ".join(f"{row['exponent']} {_band(row, '{:.3f}'.format)}" for row in exponents)
-    notes = f"N* ~ C^a, D* ~ C^b: {powers}. The bands are of kind mean: {KINDS['mean']}, without noise."
+    notes = f"N* ~ C^a, D* ~ C^b: {powers}. The bands are of kind mean: {CURVE}, without discrepancy or noise."
     title = f"4. Allocation: the best split of C = {split.cost}, median [{_BAND}]"
     return f"\n{title}\n{_table(rows)}\n{_text(notes)}"
 

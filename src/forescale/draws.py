@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
@@ -30,6 +30,9 @@ class Estimate(Protocol):
         How log loss scatters about the law; None where that is not known.
     posterior : xarray.Dataset
         Draws of the parameters of law and noise under their printed names, dims ("chain", "draw").
+    departure : callable or None
+        From points, the law's inputs by name, to draws of how far log loss is from the law's there, beside the noise:
+        dims ("chain", "draw", "point"), or None where the model has no discrepancy. None where that is not known.
     """
 
     @property
@@ -40,6 +43,8 @@ class Estimate(Protocol):
     def noise(self) -> Noise | None: ...
     @property
     def posterior(self) -> xr.Dataset: ...
+    @property
+    def departure(self) -> Callable[[Mapping[str, Any]], xr.DataArray | None] | None: ...
 
 
 def check_prob(prob: float) -> float:

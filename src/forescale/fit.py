@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from forescale.catalog import load_model
+from forescale.catalog import DEFAULT_MODEL, load_model
 from forescale.diagnostics import Diagnostics, diagnose
 from forescale.draws import check_prob
 from forescale.errors import ConvergenceError, ForescaleWarning
@@ -75,6 +75,26 @@ class Fit:
         """How log loss scatters about the law."""
         return self.model.noise
 
+    def departure(self, points: Mapping[str, Any]) -> xr.DataArray | None:
+        """Draws of the model's discrepancy at points: how far log loss is from the law's, beside noise.
+
+        Parameters
+        ----------
+        points : mapping of str to array, shape (point,)
+            The law's inputs by name.
+
+        Returns
+        -------
+        xarray.DataArray or None
+            Dims ("chain", "draw", "point"); None without a discrepancy. The same each time: forecasts err together.
+        """
+        fitted = {name: self.observations.column(name) for name in self.law.inputs}
+        shape = (self.posterior.sizes["chain"], self.posterior.sizes["draw"])
+        part = self.model.discrepancy
+        drawn = part.draws(fitted, points, self.law.inputs, self.posterior, shape, self.seed)
+        dims, told = ("chain", "draw", "point"), {"discrepancy": str(part)}
+        return None if drawn is None else xr.DataArray(drawn, dims=dims, attrs=told)
+
     @cached_property
     def tree(self) -> xr.DataTree:
         """An ArviZ DataTree: posterior, prior, predictive, likelihood, sampler statistics and data.
@@ -124,7 +144,7 @@ class Fit:
 
 def fit(
     runs: Observations | pd.DataFrame | str | Path,
-    model: str | Path | Model = "chinchilla",
+    model: str | Path | Model = DEFAULT_MODEL,
     *,
     draws: int = 1000,
     tune: int = 500,
@@ -142,7 +162,8 @@ def fit(
     runs : Observations, DataFrame or path
         Training runs; losses in nats per token.
     model : str, path or Model
-        A model card by name or path, or a model.
+        A model card by name or path, or a model. The default forecasts best of those there are
+        (benchmarks/README.md); "chinchilla" is the law of Hoffmann et al. (2022).
     draws, tune, chains : int
         Draws kept and tuning steps of each chain, number of chains.
     target_accept : float
@@ -182,7 +203,7 @@ def fit(
     Examples
     --------
     >>> import forescale as fs
-    >>> fit = fs.fit(fs.load_dataset("hoffmann2022"), "chinchilla", random_seed=1)  # doctest: +SKIP
+    >>> fit = fs.fit(fs.load_dataset("hoffmann2022"), random_seed=1)  # doctest: +SKIP
     """
     settings = Settings(draws, tune, chains, target_accept, thin)
     observations = as_observations(runs)
@@ -229,10 +250,9 @@ def _fit_once(
 
 
 def residuals(model: Model, data: Mapping[str, Any], posterior: xr.Dataset) -> xr.DataArray:
-    """Log loss minus log law, dims ("chain", "draw", "run"), under draws of the printed parameters."""
-    inputs = {name: xr.DataArray(data[name], dims="run") for name in model.law.inputs}
-    log_loss = xr.DataArray(data["observed_log_loss"], dims="run")
-    error: xr.DataArray = log_loss - np.log(model.law(inputs, posterior))
+    """Log loss minus ``model.log_curve``, dims ("chain", "draw", "run"), under draws of the posterior."""
+    labelled = {name: xr.DataArray(values, dims="run") for name, values in data.items()}
+    error: xr.DataArray = labelled["observed_log_loss"] - model.log_curve(labelled, posterior)
     return error.transpose("chain", "draw", "run")
 
 

@@ -15,7 +15,8 @@ from forescale.errors import DataError, ModelError
 from forescale.points import as_points
 from forescale.units import format_quantity
 
-KINDS = {"mean": "the law's curve", "run": "a new run: the law's curve and noise"}
+#: What a band of kind ``mean`` is of: no discrepancy, no noise.
+CURVE = "the law's curve"
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,13 +30,23 @@ class Forecast:
     points : pandas.DataFrame
         The law's inputs, a row per point.
     draws : xarray.Dataset
-        ``mean``, the law's curve, and ``run``, a new run (curve and noise): nats per token, dims
+        ``mean``, the law's curve, and ``run``, a new run (curve, discrepancy and noise): nats per token, dims
         ("chain", "draw", "point"), inputs as coordinates of point. An estimate without a noise model has no ``run``.
+    discrepancy : str
+        Which discrepancy of the law is in ``run``, such as "drift beyond the data"; "none" if there is none.
     """
 
     source: str
     points: pd.DataFrame = field(repr=False)
     draws: xr.Dataset = field(repr=False)
+    discrepancy: str = "none"
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What the bands are of, by kind."""
+        further = "noise" if self.discrepancy == "none" else f"{self.discrepancy} and noise"
+        told = {"mean": CURVE, "run": f"a new run: {CURVE}, {further}"}
+        return {kind: what for kind, what in told.items() if kind in self.draws}
 
     def table(self, prob: float = 0.9, kind: str | None = None) -> pd.DataFrame:
         """Bands of loss.
@@ -57,8 +68,8 @@ class Forecast:
         ModelError
             If ``run`` is asked of an estimate that has no noise model.
         """
-        if kind is not None and kind not in KINDS:
-            raise DataError(f"a band is of kind {' or '.join(map(repr, KINDS))}, not {kind!r}")
+        if kind not in (None, "mean", "run"):
+            raise DataError(f"a band is of kind 'mean' or 'run', not {kind!r}")
         if kind is not None and kind not in self.draws:
             raise ModelError(
                 f"{self.source} has no noise model, so there is no band for a new run; ask for kind='mean', or fit "
@@ -77,8 +88,7 @@ class Forecast:
                 for row in interval_rows(self.draws[kind].isel(point=[index]), 0.9).itertuples()
             ]
             lines.append(f"  {at}: {'; '.join(bands)}")
-        told = "; ".join(f"{kind}: {KINDS[str(kind)]}" for kind in self.draws.data_vars)
-        return "\n".join([*lines, f"  ({told})"])
+        return "\n".join([*lines, f"  ({'; '.join(f'{kind}: {what}' for kind, what in self.kinds.items())})"])
 
 
 def forecast(
@@ -90,7 +100,8 @@ def forecast(
 ) -> Forecast:
     """Posterior predictive loss at points.
 
-    For each draw: ``mean = law(inputs; parameters)`` and ``run = mean * exp(e)``, e from the noise on log loss.
+    For each draw: ``mean = law(inputs; parameters)`` and ``run = mean * exp(f + e)``, f from the discrepancy of the
+    model (`forescale.discrepancy`), where it has one, and e from the noise on log loss.
 
     Parameters
     ----------
@@ -129,11 +140,14 @@ def forecast(
         frame = as_points(source.law.inputs, points, further=further)
     at = {name: xr.DataArray(frame[name].to_numpy(), dims="point") for name in source.law.inputs}
     mean = source.law(at, source.posterior).transpose("chain", "draw", "point")
-    draws = xr.Dataset({"mean": mean})
+    draws, told = xr.Dataset({"mean": mean}), "none"
     if source.noise is not None:
         parameters = {name: source.posterior[name].values[..., None] for name in source.noise.parameters}
         log_se = frame["loss_se"].to_numpy() / mean.values if "loss_se" in frame else 0.0
         rng = np.random.default_rng(random_seed)
-        draws["run"] = source.noise.run_loss(mean, parameters, rng, log_se)
+        departure = source.departure(at) if source.departure is not None else None
+        centre = mean if departure is None else mean * np.exp(departure)
+        draws["run"] = source.noise.run_loss(centre, parameters, rng, log_se)
+        told = "none" if departure is None else departure.attrs["discrepancy"]
     coords: dict[str, Any] = {name: ("point", frame[name].to_numpy()) for name in source.law.inputs}
-    return Forecast(source.name, frame, draws.assign_coords({"point": np.arange(len(frame)), **coords}))
+    return Forecast(source.name, frame, draws.assign_coords({"point": np.arange(len(frame)), **coords}), told)

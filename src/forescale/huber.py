@@ -63,7 +63,7 @@ class HuberFit:
         a single draw, the estimate: bands made of it have no width.
     seed : int
         The seed of the resampling.
-    noise : None
+    noise, departure : None
         A Huber loss is no model of noise, so there is no band for a new run.
     """
 
@@ -75,6 +75,7 @@ class HuberFit:
     posterior: xr.Dataset = field(repr=False)
     seed: int
     noise: None = None
+    departure: None = None
 
     @property
     def name(self) -> str:
@@ -201,11 +202,10 @@ def huber_fit(
         estimate = {name: float(value[0]) for name, value in curve.parameters(optima[0].x).items()}
         draws = curve.parameters(np.array([refit.x for refit in refits]))
     if stopped := sum(not refit.success for refit in refits):
-        told = f"{stopped} of {bootstrap} bootstrap refits stopped early; their last points are kept."
+        told = f"{stopped} of {bootstrap} bootstrap refits stopped early; their last points are kept"
         warnings.warn(told, ForescaleWarning, stacklevel=2)
     posterior = xr.Dataset({name: (("chain", "draw"), value.T) for name, value in draws.items()})
-    best, objective = MappingProxyType(estimate), float(optima[0].cost)
-    return HuberFit(law, observations, delta, best, objective, posterior, seed)
+    return HuberFit(law, observations, delta, MappingProxyType(estimate), float(optima[0].cost), posterior, seed)
 
 
 @dataclass(frozen=True, eq=False)

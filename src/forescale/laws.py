@@ -9,6 +9,9 @@ PyTensor. ``@law`` reads the signature and adds what the formula alone does not 
     costs at a reference, and so that the sampler can work in well-scaled coordinates;
 ``floor``
     the parameter that remains at infinite size, if any;
+``coupling``
+    the parameter kappa of laws whose terms t_i make (t_1^(1/kappa) + t_2^(1/kappa))^kappa together, if any: where
+    kappa is one, and in laws without it, they add up;
 ``sum_of_powers``
     for laws that fall strictly with A/N^alpha + B/D^beta: those four, from which the compute-optimal split has
     a closed form.
@@ -24,41 +27,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from forescale.errors import ModelError
-
-
-@dataclass(frozen=True)
-class Amplitude:
-    """The parameter A of a term A / x^alpha: its effect at a size x is A / x^alpha nats."""
-
-    size: str
-    exponent: str
-
-    def log_effect(self, log_value: Any, log_size: Any, exponent: Any) -> Any:
-        """Log of the term at a size, from the log of A."""
-        return log_value - exponent * log_size
-
-    def log_value(self, log_effect: Any, log_size: Any, exponent: Any) -> Any:
-        """Log of A, from the log of the term at a size."""
-        return log_effect + exponent * log_size
-
-
-@dataclass(frozen=True)
-class CriticalSize:
-    """The parameter x_c of a term (x_c / x)^alpha: its effect at a size x is (x_c / x)^alpha nats."""
-
-    size: str
-    exponent: str
-
-    def log_effect(self, log_value: Any, log_size: Any, exponent: Any) -> Any:
-        """Log of the term at a size, from the log of x_c."""
-        return exponent * (log_value - log_size)
-
-    def log_value(self, log_effect: Any, log_size: Any, exponent: Any) -> Any:
-        """Log of x_c, from the log of the term at a size."""
-        return log_size + log_effect / exponent
-
-
-Term = Amplitude | CriticalSize
+from forescale.terms import Amplitude, CriticalSize, Term
 
 
 class Named(Protocol):
@@ -81,6 +50,8 @@ class Law:
         For each parameter that sets the size of a power: how.
     floor : str or None
         The parameter that the loss tends to at infinite size; None where it tends to zero.
+    coupling : str or None
+        The parameter by which terms are coupled; None where they add up.
     """
 
     name: str
@@ -89,6 +60,7 @@ class Law:
     parameters: tuple[str, ...]
     terms: Mapping[str, Term] = field(repr=False)
     floor: str | None = None
+    coupling: str | None = None
     sum_of_powers: Callable[..., tuple[Any, Any, Any, Any]] | None = field(default=None, repr=False)
     own_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
@@ -143,6 +115,7 @@ class Law:
                 }
             ),
             floor=None if self.floor is None else new(self.floor),
+            coupling=None if self.coupling is None else new(self.coupling),
             own_names=MappingProxyType(own),
         )
 
@@ -157,6 +130,7 @@ def law(
     *,
     terms: Mapping[str, Term],
     floor: str | None = None,
+    coupling: str | None = None,
     sum_of_powers: Callable[..., tuple[Any, Any, Any, Any]] | None = None,
 ) -> Callable[[Callable[..., Any]], Law]:
     """Register a function as a law; its signature is the contract (see the module)."""
@@ -166,10 +140,10 @@ def law(
         inputs = tuple(p.name for p in kinds if p.kind is p.POSITIONAL_OR_KEYWORD)
         parameters = tuple(p.name for p in kinds if p.kind is p.KEYWORD_ONLY)
         name = function.__name__
-        named = {*terms, *(t.exponent for t in terms.values()), *([floor] if floor else [])}
+        named = {*terms, *(t.exponent for t in terms.values()), *(name for name in (floor, coupling) if name)}
         if not named <= set(parameters) or not {t.size for t in terms.values()} <= set(inputs):
             raise ModelError(f"law {name!r}: @law names something that its signature does not")
-        made = Law(name, function, inputs, parameters, MappingProxyType(dict(terms)), floor, sum_of_powers)
+        made = Law(name, function, inputs, parameters, MappingProxyType(dict(terms)), floor, coupling, sum_of_powers)
         LAWS[name] = made
         return made
 
@@ -248,6 +222,23 @@ def kaplan_floor(n_params: Any, n_tokens: Any, *, E: Any, N_c: Any, D_c: Any, al
     Kaplan et al.'s joint law (arXiv:2001.08361, equation 1.5) and an irreducible term.
     """
     return E + ((N_c / n_params) ** (alpha_N / alpha_D) + D_c / n_tokens) ** alpha_D
+
+
+@law(
+    terms={"A": Amplitude("n_params", "alpha"), "B": Amplitude("n_tokens", "beta")},
+    floor="E",
+    coupling="kappa",
+    sum_of_powers=lambda E, A, B, alpha, beta, kappa: (A ** (1 / kappa), alpha / kappa, B ** (1 / kappa), beta / kappa),
+)
+def coupled(n_params: Any, n_tokens: Any, *, E: Any, A: Any, B: Any, alpha: Any, beta: Any, kappa: Any) -> Any:
+    """L(N, D) = E + [ (A / N^alpha)^(1 / kappa) + (B / D^beta)^(1 / kappa) ]^kappa.
+
+    Between the two published forms: kappa = 1 is Hoffmann et al. 2022 (arXiv:2203.15556), equation 2, and
+    kappa = beta, with A = N_c^alpha and B = D_c^beta, is Kaplan et al. 2020 (arXiv:2001.08361), equation 1.5, and a
+    floor. As kappa falls to zero only the larger of the two terms is paid; below about 0.01 numbers overflow. The
+    family is ours.
+    """
+    return E + ((A / n_params**alpha) ** (1 / kappa) + (B / n_tokens**beta) ** (1 / kappa)) ** kappa
 
 
 @law(terms={"N_c": CriticalSize("n_params", "alpha_N"), "S_c": CriticalSize("min_steps", "alpha_S")})

@@ -1,8 +1,7 @@
-"""leave_one_out() -> LeaveOneOut: how well a fit predicts each run from the others; stacking of fits by it."""
+"""leave_one_out() -> LeaveOneOut: how well a fit predicts each run from the others."""
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -12,21 +11,15 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from forescale.errors import DataError, ForescaleWarning, ModelError
-from forescale.fit import Fit, residuals
-from forescale.fit import fit as fit_runs
+from forescale.errors import ModelError
+from forescale.fit import Fit
+from forescale.left_out import left_out, log_density
 
-_REFIT, _STACK = 5, 6  # streams of random numbers, beside those of forescale.fit and forescale.archive
 _MOST = 20_000_000  # log densities (draws x runs) held at once, 160 MB; larger tables go block by block, all draws
 #: The k above which a run is refitted. Importance sampling is usually trusted up to 0.7, with errors of a few tenths of
 #: a nat from 0.5 on (measured on 14 runs, one of high leverage: at most 0.09 below 0.5, 0.34 below 0.7, 1.1 above);
 #: below 0.5 the ratios have a finite variance, and a refit takes but a second.
 _THRESHOLD = 0.5
-#: Nats below the best of a run's densities at which stacking takes a density for none: a weight that mattered
-#: there would be below 1e-20.
-_NONE = 50.0
-_FEW, _ALIKE = 100, 4.0  # runs, and nats of elpd, below which a difference says little
-_COLUMNS = ["elpd", "elpd_se", "elpd_diff", "elpd_diff_se", "p_loo", "weight", "pareto_k", "refitted"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,6 +124,19 @@ def leave_one_out(fit: Fit, *, refits: int = 20, threshold: float | None = None)
     LeaveOneOut of chinchilla on hoffmann2022: elpd 879.8 ± 18.3 over 240 runs, p_loo 9.5
       largest Pareto k 0.43; 0 runs with k above 0.50 refitted
     """
+    score = sampled(fit, refits, threshold)
+    high = np.flatnonzero(score.runs["refitted"])
+    return with_exact(score, {int(index): left_out(fit, int(index)).refit() for index in high})
+
+
+def sampled(fit: Fit, refits: int, threshold: float | None = None) -> LeaveOneOut:
+    """Scores by importance sampling, with the runs marked that are to be refitted; see `leave_one_out`.
+
+    Raises
+    ------
+    ModelError
+        If these are more than ``refits``.
+    """
     names = fit.observations.labels("run")
     draws = fit.posterior.sizes["chain"] * fit.posterior.sizes["draw"]
     threshold = min(1 - 1 / np.log10(draws), _THRESHOLD) if threshold is None else threshold
@@ -145,112 +151,19 @@ def leave_one_out(fit: Fit, *, refits: int = 20, threshold: float | None = None)
             f"{refits} runs are refitted. refits={count} refits these; noise of heavier tails, fewer parameters or "
             "more draws lower k"
         )
-    scores["mcse"] = np.full(len(names), np.nan)
-    for index in np.flatnonzero(high):
-        exact, scores["mcse"][index] = _refitted(fit, int(index))
-        scores["p"][index] += scores["elpd"][index] - exact
-        scores["elpd"][index] = exact
+    scores |= {"mcse": np.full(len(names), np.nan), "refitted": high}
     runs = xr.Dataset({name: ("run", values) for name, values in scores.items()}, coords={"run": names})
-    return LeaveOneOut(fit.name, runs.assign(refitted=("run", high)), float(threshold))
+    return LeaveOneOut(fit.name, runs, float(threshold))
 
 
-def score_table(predictive: Mapping[str, LeaveOneOut]) -> pd.DataFrame:
-    """Predictive scores of fits of the same runs side by side, the best first.
-
-    Index the names; columns elpd, elpd_se, elpd_diff (to the best, zero or below), elpd_diff_se, p_loo, weight (see
-    `stacking_weights`), pareto_k (the largest, as estimated) and refitted (how many runs).
-    """
-    names = sorted(predictive, key=lambda name: -predictive[name].elpd)
-    rows, weights = [], stacking_weights(predictive) if names else {}
-    for name in names:
-        score = predictive[name]
-        behind, se = predictive[names[0]].above(score)
-        k = float(score.runs["pareto_k"].max())
-        rows.append((score.elpd, score.se, 0.0 - behind, se, score.p, weights[name], k, score.refitted))
-    return pd.DataFrame(rows, index=names, columns=_COLUMNS, dtype=float)
-
-
-def score_notes(predictive: Mapping[str, LeaveOneOut]) -> list[str]:
-    """What to know of the differences of elpd: those that say nothing, and a table too small to say more.
-
-    References
-    ----------
-    Sivula et al. 2025, arXiv:2008.10296: below 4 nats, or 100 runs, the standard error of a difference is too small.
-    """
-    notes, names = [], sorted(predictive, key=lambda name: -predictive[name].elpd)
-    for name in names[1:]:
-        behind, se = predictive[names[0]].above(predictive[name])
-        if behind < max(_ALIKE, 2 * se):
-            notes.append(
-                f"{name} and {names[0]}: the runs do not tell which predicts better, elpd {behind:.1f} ± {se:.1f} "
-                f"apart (less than {_ALIKE:g} nats or 2 standard errors)"
-                + ("; how weight is divided between them means nothing." if max(behind, 2 * se) < _ALIKE else ".")
-            )
-    if len(names) > 1 and (runs := predictive[names[0]].runs.sizes["run"]) < _FEW:
-        notes.append(f"{runs} runs are few: below {_FEW} the standard error of a difference of elpd is too small.")
-    return notes
-
-
-def stacking_weights(predictive: Mapping[str, LeaveOneOut]) -> dict[str, float]:
-    """Weights of a mixture of fits that best predicts each run from the others.
-
-    ``argmax_w sum_i log sum_k w_k exp(elpd_ik)`` over weights that sum to one, by ArviZ. Where fits predict alike,
-    how a weight is divided between them means nothing.
-
-    References
-    ----------
-    Yao et al. 2018, arXiv:1704.02030.
-    """
-    import arviz_stats
-    from arviz_stats.utils import ELPDDataLOO
-
-    # Each run's densities are taken relative to its best, which changes no weight and cannot underflow.
-    elpd = np.column_stack([score.runs["elpd"].to_numpy() for score in predictive.values()])
-    elpd = np.maximum(elpd - elpd.max(axis=1, keepdims=True), -_NONE)
-    plain = {"n_samples": 1, "n_data_points": len(elpd), "scale": "log", "warning": False, "good_k": None}
-    given = {
-        name: ELPDDataLOO(elpd=column.sum(), se=0.0, p=0.0, elpd_i=xr.DataArray(column, dims="run"), **plain)
-        for name, column in zip(predictive, elpd.T, strict=True)
-    }
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", UserWarning)  # on choosing the best of many, where nothing is chosen
-        weights = arviz_stats.compare(given, method="stacking", round_to="none")["weight"]
-    return {name: float(weights[name]) for name in predictive}
-
-
-def mixture(parts: Mapping[str, xr.Dataset], weights: Mapping[str, float], seed: int) -> xr.Dataset:
-    """Draws of a mixture: of each part a share of its draws, by weight, picked at random without repetition.
-
-    Parameters
-    ----------
-    parts : mapping of str to Dataset
-        Draws by name, dims ("chain", "draw") and others that all have.
-    weights : mapping of str to float
-        For each part, summing to one.
-    seed : int
-        The same seed picks the same draws of every Dataset with as many draws.
-
-    Returns
-    -------
-    Dataset
-        Dims ("chain", "draw", ...), one chain, with as many draws as the largest part; a part with fewer repeats its
-        own as evenly as can be.
-    """
-    flat = {
-        name: part.stack(pick=("chain", "draw"), create_index=False).reset_coords(drop=True)
-        for name, part in parts.items()
-    }
-    total = max(part.sizes["pick"] for part in flat.values())
-    ends = np.rint(np.cumsum([weights[name] for name in flat]) * total).astype(int)
-    rng = np.random.default_rng([seed, _STACK])
-    picked = []
-    for part, count in zip(flat.values(), np.diff(ends, prepend=0), strict=True):
-        size = part.sizes["pick"]
-        order = np.concatenate([rng.permutation(size) for _ in range(-(-total // size))])
-        picked.append(part.isel(pick=order[:count]))
-    together = xr.concat(picked, "pick", data_vars="all", coords="minimal", compat="override", join="exact")
-    together = together.rename(pick="draw").expand_dims(chain=[0])
-    return together.assign_coords(draw=np.arange(total)).transpose("chain", "draw", ...)
+def with_exact(score: LeaveOneOut, exact: Mapping[int, tuple[float, float]]) -> LeaveOneOut:
+    """The scores with those of refits, and their Monte Carlo standard errors, in their places."""
+    columns = {str(name): score.runs[name].to_numpy().copy() for name in score.runs.data_vars}
+    for index, (elpd, columns["mcse"][index]) in exact.items():
+        columns["p"][index] += columns["elpd"][index] - elpd
+        columns["elpd"][index] = elpd
+    runs = score.runs.assign({name: ("run", values) for name, values in columns.items()})
+    return replace(score, runs=runs)
 
 
 def _importance_sampled(fit: Fit, draws: int) -> dict[str, Any]:
@@ -263,37 +176,10 @@ def _importance_sampled(fit: Fit, draws: int) -> dict[str, Any]:
     blocks = np.array_split(rows, -(-rows.size * draws // _MOST))
     found = []
     for block in blocks:
-        density: Any = _log_density(fit, fit.posterior, block)
+        density: Any = log_density(fit.model, fit.observations, fit.posterior, block)
         found.append(density.azstats.loo(sample_dims=["chain", "draw"], r_eff=efficiency))
     elpd, k, p = (np.concatenate([part[i].to_numpy() for part in found]) for i in range(3))
     return {"elpd": elpd, "p": p, "pareto_k": k}
-
-
-def _refitted(fit: Fit, index: int) -> tuple[float, float]:
-    """Log predictive density of a run under a fit of the others, and its Monte Carlo standard error."""
-    import arviz_stats
-
-    runs, name = fit.observations, str(fit.observations.labels("run")[index])
-    others = replace(runs.where(np.arange(len(runs)) != index), name=f"{runs.name} without {name}")
-    seed = np.random.default_rng([fit.seed, _REFIT, index])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ForescaleWarning)  # the fit of all runs has given them
-        try:
-            without = fit_runs(others, fit.model, **fit.settings.as_dict(), random_seed=seed, progress=False)
-        except DataError as error:
-            raise DataError(f"run {name!r} cannot be left out of the fit of {fit.name}: {error}") from error
-    density = _log_density(fit, without.posterior, np.array([index])).isel(run=0)
-    relative = np.exp(density - density.max())
-    elpd = float(np.log(relative.mean()) + density.max())
-    return elpd, float(arviz_stats.mcse(relative) / relative.mean())
-
-
-def _log_density(fit: Fit, posterior: xr.Dataset, rows: NDArray[Any]) -> xr.DataArray:
-    """Log density of the log loss of some of the fit's runs, dims ("chain", "draw", "run")."""
-    data = {name: values[rows] for name, values in fit.model.data(fit.observations).items()}
-    error = residuals(fit.model, data, posterior)
-    noise = {name: posterior[name].to_numpy()[..., None] for name in fit.noise.parameters}
-    return error.copy(data=fit.noise.logpdf(error.to_numpy(), noise, data.get("log_loss_se", 0.0)))
 
 
 def _sum_se(values: NDArray[np.float64]) -> float:

@@ -1,12 +1,11 @@
-"""Model: belief. A law, a prior for each of its parameters and of its noise, and a reference.
+"""Model: belief. A law, a prior for each of its parameters and of its noise, a reference, and a discrepancy.
 
-A model refuses to exist unless priors and parameters match. It is read from a card (TOML) that holds data only:
-names are looked up, nothing is evaluated.
+A model refuses to exist unless priors and parameters match.
 """
 
 from __future__ import annotations
 
-import tomllib
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -17,21 +16,21 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from forescale.discrepancy import Discrepancy
 from forescale.errors import ModelError
-from forescale.laws import Law, get_law
+from forescale.laws import Law, Named
+from forescale.model_card import read_card, write_card
 from forescale.noise import Noise, get_noise
 from forescale.observations import Observations
 from forescale.points import as_points, usual_points
 from forescale.priors import Prior
 
-_CARD_KEYS = {"name", "title", "description", "law", "names", "reference", "priors", "noise"}
-
 
 @dataclass(frozen=True)
 class Model:
-    """A law with priors on its parameters, noise on log loss, and the reference its priors are read at.
+    """A law with priors on its parameters, noise on log loss, and how far the law may be from the truth.
 
-    With noise e, a run's loss is ``log L_i = log law(inputs_i; parameters) + e_i``.
+    With discrepancy f and noise e, a run's loss is ``log L_i = log law(inputs_i; parameters) + f_i + e_i``.
 
     Attributes
     ----------
@@ -49,6 +48,8 @@ class Model:
         One for each parameter of the noise.
     reference : mapping of str to float
         Reference sizes by input, in the units of the input.
+    discrepancy : Discrepancy
+        How log loss may depart from the law's; by default not at all.
 
     Raises
     ------
@@ -62,6 +63,7 @@ class Model:
     noise: Noise
     noise_priors: Mapping[str, Prior]
     reference: Mapping[str, float] = field(default_factory=dict)
+    discrepancy: Discrepancy = field(default_factory=Discrepancy)
     title: str = ""
     description: str = ""
 
@@ -69,8 +71,8 @@ class Model:
         where = f"model {self.name!r}"
         _match(where, f"law {self.law.name!r}", self.law.parameters, self.priors)
         _match(where, f"noise {self.noise.kind!r}", self.noise.parameters, self.noise_priors)
-        clash = set(self.law.parameters) & set(self.noise.parameters)
-        if clash:
+        of = (self.law.parameters, self.noise.parameters, tuple(self.discrepancy.priors()))
+        if clash := [name for name, times in Counter(name for names in of for name in names).items() if times > 1]:
             raise ModelError(f"{where}: {', '.join(sorted(clash))} is a parameter of the law and of the noise")
         sizes = {term.size for term in self.law.terms.values()}
         for name, value in self.reference.items():
@@ -109,43 +111,11 @@ class Model:
     @classmethod
     def from_toml(cls, text: str, *, name: str = "unnamed") -> Model:
         """From the text of a card; ``name`` serves where the card has none."""
-        try:
-            card = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
-            raise ModelError(f"not TOML: {error}") from error
-        unknown = sorted(set(card) - _CARD_KEYS)
-        missing = sorted({"law", "priors", "noise"} - set(card))
-        if unknown or missing:
-            raise ModelError(
-                f"a model card has {', '.join(sorted(_CARD_KEYS))}; unknown: {', '.join(unknown) or 'none'}, "
-                f"missing: {', '.join(missing) or 'none'}"
-            )
-        noise = dict(card["noise"])
-        kind = get_noise(noise.pop("kind", "no kind"))
-        return cls(
-            name=card.get("name", name),
-            law=get_law(card["law"]).renamed(card.get("names", {})),
-            priors=_read_priors(card["priors"]),
-            noise=kind,
-            noise_priors=_read_priors(noise),
-            reference=card.get("reference", {}),
-            title=card.get("title", ""),
-            description=card.get("description", ""),
-        )
+        return cls(**read_card(text, name))
 
     def to_toml(self) -> str:
         """As the text of a card: ``Model.from_toml(model.to_toml())`` equals the model."""
-        import tomli_w
-
-        card: dict[str, Any] = {"name": self.name, "title": self.title, "description": self.description}
-        card["law"] = self.law.name
-        names = {own: new for new, own in self.law.own_names.items() if own != new}
-        card |= {"names": names} if names else {}
-        card |= {"reference": dict(self.reference)} if self.reference else {}
-        card["priors"] = {name: prior.to_table() for name, prior in self.priors.items()}
-        noise = {name: prior.to_table() for name, prior in self.noise_priors.items()}
-        card["noise"] = {"kind": self.noise.kind, **noise}
-        return tomli_w.dumps(card)
+        return write_card(self)
 
     def with_priors(self, **priors: Prior) -> Model:
         """The same model with some priors exchanged, of the law or of the noise."""
@@ -164,6 +134,10 @@ class Model:
         noise = get_noise(kind)
         kept = {name: prior for name, prior in self.noise_priors.items() if name in noise.parameters}
         return replace(self, noise=noise, noise_priors={**kept, **priors})
+
+    def with_discrepancy(self, discrepancy: Discrepancy | None) -> Model:
+        """The same model with another discrepancy, or with none."""
+        return replace(self, discrepancy=discrepancy or Discrepancy())
 
     def renamed(self, names: Mapping[str, str]) -> Model:
         """The same model with the law's inputs or parameters under other names, e.g. {"n_tokens": "n_examples"}."""
@@ -185,9 +159,9 @@ class Model:
         return f"{parameter}_effect" if term is not None and term.size in self.reference else parameter
 
     def free_priors(self) -> dict[str, Prior]:
-        """What is drawn, by the name under which it stands in a posterior: the priors of law and noise."""
+        """What is drawn, by the name under which it stands in a posterior: priors of law, noise and discrepancy."""
         law = {self.prior_name(name): prior for name, prior in self.priors.items()}
-        return {**law, **self.noise_priors}
+        return {**law, **self.noise_priors, **self.discrepancy.priors()}
 
     def printed(self, free: Mapping[str, Any]) -> dict[str, Any]:
         """The law's parameters as printed, from what is drawn; on NumPy, xarray or PyTensor values."""
@@ -212,13 +186,24 @@ class Model:
         return observations.check_supports(self.law.inputs, len(self.parameters), needs_loss_se=self.noise.needs_se)
 
     def data(self, observations: Observations) -> dict[str, Any]:
-        """What the likelihood sees, as float arrays of shape (run,): inputs, observed_log_loss, log_loss_se."""
+        """What the likelihood sees, as float arrays of shape (run,).
+
+        These are the law's inputs, observed_log_loss, log_loss_se where the noise needs it, and what the weights of a
+        structured deviation are multiplied by.
+        """
         loss = observations.column("loss")
         data = {name: observations.column(name) for name in self.law.inputs}
         data["observed_log_loss"] = np.log(loss)
         if self.noise.needs_se:
             data["log_loss_se"] = observations.column("loss_se") / loss
-        return data
+        return data | self.discrepancy.features(data, self.law.inputs)
+
+    def log_curve(self, data: Mapping[str, Any], values: Named) -> Any:
+        """What log loss scatters about at the runs of ``data(...)``: log law and the deviation learned with it.
+
+        On NumPy, xarray or PyTensor values that broadcast against the data.
+        """
+        return np.log(self.law(data, values)) + self.discrepancy.learned(data, values)
 
     def build(self, data: Mapping[str, Any]) -> Any:
         """The PyMC model of ``Model.data(...)``: free variables, printed parameters, observed log_loss."""
@@ -232,7 +217,7 @@ class Model:
             for name, value in printed.items():
                 if name not in free:
                     pm.Deterministic(name, value)
-            mu = np.log(self.law(given, printed))
+            mu = self.log_curve(given, {**free, **printed})
             self.noise.observe("log_loss", mu, free, given["observed_log_loss"], given.get("log_loss_se", 0.0))
         return built
 
@@ -275,16 +260,6 @@ class Model:
         noise = {name: prior[name].values[..., None] for name in self.noise.parameters}
         losses = xr.Dataset({"mean": mean, "run": self.noise.run_loss(mean, noise, rng)})
         return losses.assign_coords({name: ("point", frame[name].to_numpy()) for name in self.law.inputs})
-
-
-def _read_priors(tables: Mapping[str, Any]) -> dict[str, Prior]:
-    priors = {}
-    for name, table in tables.items():
-        try:
-            priors[name] = Prior.from_table(table)
-        except ModelError as error:
-            raise ModelError(f"prior of {name}: {error}") from error
-    return priors
 
 
 def _match(where: str, whose: str, wanted: tuple[str, ...], given: Mapping[str, Prior]) -> None:

@@ -1,8 +1,7 @@
-"""Figures of results; the only module that imports matplotlib.
+"""Figures of results, but for backtests (``forescale.backtest_plots``).
 
 Each function draws on the axes it is given, or on a figure of its own, and returns the axes; ``save_figure``
-writes them. Nothing is shown and no global state of matplotlib is touched. Colours are Okabe and Ito's, which
-colour-blind readers can tell apart; lines differ in their dashes as well, for print in grey.
+writes them. Nothing is shown.
 """
 
 from __future__ import annotations
@@ -16,35 +15,20 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.patheffects import withStroke
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from forescale.allocate import Allocation, allocate
-from forescale.draws import INTERVAL_KIND, check_prob
+from forescale.drawing import BLUE, GREY, axes, finish, log_axis, mass, note, power_of_ten, style
+from forescale.draws import check_prob
 from forescale.errors import DataError, FileError
 from forescale.files import write_whole
 from forescale.fit import Fit, residuals
-from forescale.forecast import KINDS, forecast
+from forescale.forecast import CURVE, forecast
 from forescale.units import cost_model, format_quantity, parse_quantity
 
 #: Models that were trained, by name: parameters and tokens (Hoffmann et al. 2022, arXiv:2203.15556, table 1).
 TRAINED = MappingProxyType({"Chinchilla": (70e9, 1.4e12), "Gopher": (280e9, 300e9), "GPT-3": (175e9, 300e9)})
 
-_BLUE, _GREY = "#0072B2", "#666666"
-_OTHERS = (  # colour and dashes of the estimates beside the first
-    ("#D55E00", (0, (6, 2))),
-    ("#009E73", (0, (6, 2, 1, 2))),
-    ("#000000", (0, (1.5, 1.5))),
-    ("#E69F00", (0, (11, 3))),
-    ("#CC79A7", (0, (6, 1.5, 1, 1.5, 1, 1.5))),
-)
-_LABELS = {
-    "flops": "training compute C (FLOPs)",
-    "n_params": "model size N (parameters)",
-    "n_tokens": "training data D (tokens)",
-}
 _RUN: dict[str, Any] = {"ls": "", "lw": 0.6, "marker": "o", "ms": 3.5, "mfc": "none", "mew": 0.7, "c": "0.2"}
-_HALO = (withStroke(linewidth=2.5, foreground="white"),)
 _GRID = 61  # budgets along a frontier
 _REPEATS = 50  # draws of the noise for each posterior draw
 
@@ -69,7 +53,7 @@ def plot_fit(fit: Fit, ax: Axes | None = None, *, prob: float = 0.9) -> Axes:
     Axes
         Residuals against compute, or against the law's first input in a table without compute.
     """
-    ax = _axes(ax)
+    ax = axes(ax)
     runs, data = fit.observations, fit.model.data(fit.observations)
     against = "flops" if "flops" in runs.columns else fit.law.inputs[0]
     residual = _percent(residuals(fit.model, data, fit.posterior).median(("chain", "draw")).to_numpy())
@@ -82,14 +66,14 @@ def plot_fit(fit: Fit, ax: Axes | None = None, *, prob: float = 0.9) -> Axes:
     low, high = _percent(np.quantile(scatter, [tail, 1 - tail]))
     beyond, with_se = (" beyond s.e.", " ± s.e.") if fit.noise.needs_se else ("", "")
 
-    ax.axhspan(low, high, color=_BLUE, alpha=0.2, lw=0, label=f"run (noise{beyond}), {_mass(prob)}")
-    ax.axhline(0, color=_BLUE, lw=1.2, label="the law's curve")
+    ax.axhspan(low, high, color=BLUE, alpha=0.2, lw=0, label=f"run (noise{beyond}), {mass(prob)}")
+    ax.axhline(0, color=BLUE, lw=1.2, label="the law's curve")
     ax.errorbar(runs.column(against), residual, bars, label=f"{len(runs)} runs{with_se}", **_RUN)
-    _log_axis(ax, "x", against)
+    log_axis(ax, "x", against)
     ax.set_ylabel("residual, loss above the law (% of loss)")
     bottom, top = ax.get_ylim()
     ax.set_ylim(bottom, top + 0.15 * (top - bottom))  # room for the legend above the points
-    return _finish(ax, f"Residuals: {fit.name}", loc="upper left", ncols=3)
+    return finish(ax, f"Residuals: {fit.name}", loc="upper left", ncols=3)
 
 
 def plot_loss(fit: Fit, ax: Axes | None = None, *, compute: float | str = 1e26, prob: float = 0.9) -> Axes:
@@ -129,21 +113,21 @@ def plot_loss(fit: Fit, ax: Axes | None = None, *, compute: float | str = 1e26, 
     middle = bands.table(prob, "mean")["median"]
     split = fit.law.inputs != ("flops",)
 
-    ax = _axes(ax)
+    ax = axes(ax)
     told = f"{len(observed)} runs" + (", each at its own split" if split else "")
     ax.plot(observed, fit.observations.column("loss"), **_RUN, label=told)
-    ax.plot(flops, middle, color=_BLUE, lw=1.2, label="median of the law's curve")
+    ax.plot(flops, middle, color=BLUE, lw=1.2, label="median of the law's curve")
     for kind, alpha in (("mean", 0.55), ("run", 0.25)):
         band = bands.table(prob, kind)
-        told = f"{kind} ({KINDS[kind]}), {_mass(prob)}"
-        ax.fill_between(flops, band["lower"], band["upper"], color=_BLUE, alpha=alpha, lw=0, label=told)
+        told = f"{kind} ({bands.kinds[kind]}), {mass(prob)}"
+        ax.fill_between(flops, band["lower"], band["upper"], color=BLUE, alpha=alpha, lw=0, label=told)
 
-    ax.axvline(observed.max(), color=_GREY, lw=1, ls=(0, (4, 3)))
-    note, at = f"data end here,\n{_power_of_ten(observed.max())} FLOPs", (observed.max(), 0.02)
-    _note(ax, note, at, (5, 0), xycoords=ax.get_xaxis_transform(), color=_GREY)
-    _log_axis(ax, "x", "flops")
+    ax.axvline(observed.max(), color=GREY, lw=1, ls=(0, (4, 3)))
+    told, at = f"data end here,\n{power_of_ten(observed.max())} FLOPs", (observed.max(), 0.02)
+    note(ax, told, at, (5, 0), xycoords=ax.get_xaxis_transform(), color=GREY)
+    log_axis(ax, "x", "flops")
     ax.set_ylabel("loss (nats per token)")
-    return _finish(ax, f"Loss{' of compute-optimal runs' if split else ''}: {fit.name}", loc="upper right")
+    return finish(ax, f"Loss{' of compute-optimal runs' if split else ''}: {fit.name}", loc="upper right")
 
 
 def plot_allocation(
@@ -180,33 +164,33 @@ def plot_allocation(
         If an allocation has a single budget.
     """
     first, *rest = (_sizes(each, prob) for each in (allocation, *others))
-    flops, ax = first["flops"], _axes(ax)
-    ax.plot(flops, first["median"], color=_BLUE, lw=1.6, label=f"{allocation.source}, median")
+    flops, ax = first["flops"], axes(ax)
+    ax.plot(flops, first["median"], color=BLUE, lw=1.6, label=f"{allocation.source}, median")
     if allocation.draws.sizes["chain"] * allocation.draws.sizes["draw"] > 1:
-        told = f"mean ({KINDS['mean']}), {_mass(prob)}"
-        ax.fill_between(flops, first["lower"], first["upper"], color=_BLUE, alpha=0.25, lw=0, label=told)
-    for index, (other, curve) in enumerate(zip(others, rest, strict=True)):
-        color, dashes = _OTHERS[index % len(_OTHERS)]
+        told = f"mean ({CURVE}), {mass(prob)}"
+        ax.fill_between(flops, first["lower"], first["upper"], color=BLUE, alpha=0.25, lw=0, label=told)
+    for index, (other, curve) in enumerate(zip(others, rest, strict=True), start=1):
+        color, dashes, _ = style(index)
         ax.plot(curve["flops"], curve["median"], color=color, ls=dashes, lw=1.4, label=other.source)
 
     cost = cost_model(allocation.cost)
     at = {name: (cost.flops(*sizes), sizes[0]) for name, sizes in marks.items()}
     for point in at.values():
         ax.plot(*point, "D", ms=5, color="black", mec="white", mew=0.8, zorder=3)
-    _log_axis(ax, "x", "flops")
-    _log_axis(ax, "y", "n_params")
+    log_axis(ax, "x", "flops")
+    log_axis(ax, "y", "n_params")
     low, high = np.log(ax.get_ylim())
     for name, point in at.items():
         (flop, size), text = np.log(point), f"{name} {format_quantity(point[1])}"
         if size > np.interp(flop, np.log(flops), np.log(first["median"])):
-            _note(ax, text, point, (-5, 1), ha="right")
+            note(ax, text, point, (-5, 1), ha="right")
         elif size - low > 0.3 * (high - low):  # out of the curves, to where there is room
-            leader = {"arrowstyle": "-", "color": _GREY, "lw": 0.7, "shrinkB": 4}
-            _note(ax, text, point, (28, -55), arrowprops=leader)
+            leader = {"arrowstyle": "-", "color": GREY, "lw": 0.7, "shrinkB": 4}
+            note(ax, text, point, (28, -55), arrowprops=leader)
         else:
-            _note(ax, text, point, (5, -3))
+            note(ax, text, point, (5, -3))
     ax.set_ylabel("compute-optimal size N* (parameters)")
-    return _finish(ax, f"Compute-optimal size, cost {allocation.cost}", loc="upper left")
+    return finish(ax, f"Compute-optimal size, cost {allocation.cost}", loc="upper left")
 
 
 def save_figure(figure: Axes | Figure, path: str | Path) -> Path:
@@ -258,42 +242,3 @@ def _sizes(allocation: Allocation, prob: float) -> pd.DataFrame:
 
 def _percent(log_ratio: Any) -> Any:
     return 100 * np.expm1(log_ratio)
-
-
-def _mass(prob: float) -> str:
-    return f"{100 * prob:g} % {INTERVAL_KIND}"
-
-
-def _axes(ax: Axes | None) -> Axes:
-    return Figure(figsize=(6.4, 4.4), layout="constrained").add_subplot() if ax is None else ax
-
-
-def _finish(ax: Axes, title: str, **legend: Any) -> Axes:
-    ax.set_title(title, loc="left", fontsize=10)
-    ax.grid(which="major", color="0.9", lw=0.6)
-    ax.set_axisbelow(True)
-    ax.spines[["top", "right"]].set_visible(False)
-    ax.legend(**legend, fontsize=8, framealpha=1, edgecolor="0.8")
-    return ax
-
-
-def _note(ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, float], **style: Any) -> None:
-    ax.annotate(text, at, offset, textcoords="offset points", fontsize=8, path_effects=_HALO, **style)
-
-
-def _log_axis(ax: Axes, which: str, quantity: str) -> None:
-    """Make a log scale, named with its unit, whose ticks read as people write them."""
-    write = _power_of_ten if quantity == "flops" else format_quantity
-    ax.set(**{f"{which}scale": "log", f"{which}label": _LABELS.get(quantity, quantity)})
-    axis = getattr(ax, f"{which}axis")
-    low, high = axis.get_view_interval()
-    axis.set_major_locator(LogLocator(subs=(1.0,) if high > 50 * low else (1.0, 2.0, 5.0)))
-    axis.set_major_formatter(FuncFormatter(lambda value, _: write(value)))
-    axis.set_minor_formatter(NullFormatter())
-
-
-def _power_of_ten(value: float) -> str:
-    """10^24 or 1.3 x 10^22 in matplotlib's mathematics."""
-    mantissa, _, exponent = f"{value:.1e}".partition("e")
-    power = f"10^{{{int(exponent)}}}"
-    return f"${power}$" if mantissa == "1.0" else rf"${float(mantissa):g}\times{power}$"

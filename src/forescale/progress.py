@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -18,9 +18,11 @@ def shown_on(wanted: bool | None) -> tuple[Console, bool]:
     return console, console.is_terminal or console.is_jupyter if wanted is None else wanted
 
 
-def watched[Item](items: Sequence[Item], what: str, wanted: bool | None) -> Iterable[Item]:
-    """The items one by one, with a progress bar that says what is done."""
+def watched[Item](
+    items: Iterable[Item], what: str, wanted: bool | None, *, total: int, done: int = 0
+) -> Iterable[Item]:
+    """The items one by one, as they come, with a progress bar: so many of a total were done before."""
     from rich.progress import track
 
     console, shown = shown_on(wanted)
-    return track(items, what, console=console, transient=True, disable=not shown)
+    return track(items, what, total, done, console=console, transient=True, disable=not shown)

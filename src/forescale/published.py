@@ -52,7 +52,8 @@ class Published:
     uncertainty: str = ""
     counts_embeddings: bool | None = None
     rules: Mapping[str, PowerRule] = field(default_factory=dict)
-    noise: None = None  # no paper here prints how a new run scatters
+    noise: None = None  # no paper here prints how a new run scatters,
+    departure: None = None  # nor how far its law may be from the truth
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "rules", MappingProxyType(dict(self.rules)))

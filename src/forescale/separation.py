@@ -15,9 +15,9 @@ from scipy.optimize import brentq
 
 from forescale.allocate import Allocation, allocate, law_values
 from forescale.draws import INTERVAL_KIND, Estimate, check_prob
-from forescale.loo import mixture
 from forescale.optimum import has_closed_form, log_optimal_size
 from forescale.regret import Regret, regret
+from forescale.stacking import mixture
 from forescale.units import CostModel, format_quantity
 
 Array = NDArray[np.float64]

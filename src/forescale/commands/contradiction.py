@@ -70,11 +70,13 @@ def _contradiction(
     if isinstance(found, fs.Consistency):
         rows = found.table(prob)
         document = {"command": "contradiction", "source": found.source, **console.bands(found, prob)}
+        document |= {"discrepancy": "not included"}
         document |= {"law": found.law, "cost": found.cost, "crossing": False, "reason": found.reason}
         answers.answer(_gap_table(found, rows, prob), document, rows)
         return
     odds = found.probabilities(budgets) if budgets else found.probabilities()
     document = {"command": "contradiction", "source": found.source, "basis": found.basis, "never": found.never}
+    document |= {"discrepancy": "not included"}
     document |= console.bands(found, prob)
     document["elasticities"] = [] if found.never == 1 else found.elasticity_table(prob).to_dict("records")
     document["probabilities"] = odds.to_dict("records")
@@ -156,7 +158,7 @@ def _gap_table(found: fs.Consistency, rows: pd.DataFrame, prob: float) -> Shown:
         band = "" if single else f" [{console.number(row['lower'], 3)}, {console.number(row['upper'], 3)}]"
         by_budget.setdefault(row["flops"], []).append(console.number(row["median"], 3) + band)
     cells = [[_size(flops), *bands] for flops, bands in by_budget.items()]
-    interval = f"Median and, in brackets, the {console.percent(prob)} equal-tailed interval; the law's curve."
+    interval = f"Median and, in brackets, the {console.percent(prob)} equal-tailed interval; the law's curve alone."
     return [
         console.heading(f"No contradiction by {found.source}"),
         Text(found.reason[:1].upper() + found.reason[1:] + "."),

@@ -16,7 +16,7 @@ from forescale.errors import ConvergenceError
 def _fit(
     ctx: typer.Context,
     runs: arguments.Runs,
-    model: arguments.Model = "chinchilla",
+    model: arguments.Model = arguments.DEFAULT_MODEL,
     out: arguments.Out = Path("fit.nc"),
     seed: arguments.FitSeed = None,
     draws: arguments.Draws = 1000,
@@ -104,6 +104,7 @@ def _forecast(
     result = fs.forecast(estimate, table, random_seed=seed)
     rows = result.table(prob, kind)
     document = {"command": "forecast", "source": result.source, **console.bands(result, prob), "seed": seed}
+    document |= {"kinds": result.kinds, "discrepancy": result.discrepancy}
     answers.answer(console.forecast_table(result, rows, prob), document, rows)
 
 
@@ -135,5 +136,6 @@ def _allocate(
         n_tokens_bounds=(min_tokens, max_tokens),
     )
     document = {"command": "allocate", "source": result.source, **console.bands(result, prob)}
+    document |= {"discrepancy": "not included"}
     document |= {"law": result.law, "cost": result.cost}
     answers.answer(console.allocation_table(result, prob), document, console.allocation_rows(result, prob))

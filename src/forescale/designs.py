@@ -1,0 +1,47 @@
+"""Which runs a simulated table has."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from forescale.errors import DataError
+from forescale.model import Model
+from forescale.observations import Observations
+from forescale.points import as_points
+
+Array = NDArray[Any]
+
+
+def design_of(model: Model, design: Observations | Mapping[str, Any] | pd.DataFrame | None) -> dict[str, Array]:
+    """The law's inputs at each run, and log_loss_se where the noise needs one; see `calibrate`.
+
+    Raises
+    ------
+    DataError
+        If the design lacks one of them.
+    """
+    if isinstance(design, Observations):
+        return {name: values for name, values in model.data(design).items() if name != "observed_log_loss"}
+    wanted = [*model.law.inputs, *(["log_loss_se"] if model.noise.needs_se else [])]
+    given: Any = _usual_design() if design is None else design
+    if design is None and not set(wanted) <= set(given):
+        raise DataError(
+            f"model {model.name!r} wants {', '.join(wanted)}; the usual design has {', '.join(given)}: "
+            "give the runs of a table by design="
+        )
+    frame = as_points(wanted, given)
+    return {name: frame[name].to_numpy() for name in wanted}
+
+
+def _usual_design(runs: int = 60) -> dict[str, Array]:
+    """Sizes and tokens over three decades each, independently, so that every law is identified."""
+    rng = np.random.default_rng(0)
+    sizes, tokens = 10 ** rng.uniform(7.5, 10.5, runs), 10 ** rng.uniform(8.8, 11.8, runs)
+    minima = {"min_flops": 3 * sizes * tokens, "min_steps": tokens / 2**20}  # at a critical batch of 2^19 tokens
+    se = {"log_loss_se": rng.uniform(0.002, 0.01, runs)}
+    return {"n_params": sizes, "n_tokens": tokens, "flops": 6 * sizes * tokens, **minima, **se}

@@ -1,0 +1,77 @@
+"""A model card's text: TOML that holds data only, so that names are looked up and nothing is evaluated."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from forescale.discrepancy import Discrepancy
+from forescale.errors import ModelError
+from forescale.laws import get_law
+from forescale.noise import get_noise
+from forescale.priors import Prior
+
+if TYPE_CHECKING:
+    from forescale.model import Model
+
+_KEYS = {"name", "title", "description", "law", "names", "reference", "priors", "noise", "discrepancy"}
+
+
+def read_card(text: str, name: str) -> dict[str, Any]:
+    """The arguments of a Model, from the text of its card; ``name`` serves where the card has none.
+
+    Raises
+    ------
+    ModelError
+        If it is no model card.
+    """
+    try:
+        card = tomllib.loads(text)
+    except tomllib.TOMLDecodeError as error:
+        raise ModelError(f"not TOML: {error}") from error
+    unknown = sorted(set(card) - _KEYS)
+    missing = sorted({"law", "priors", "noise"} - set(card))
+    if unknown or missing:
+        raise ModelError(
+            f"a model card has {', '.join(sorted(_KEYS))}; unknown: {', '.join(unknown) or 'none'}, "
+            f"missing: {', '.join(missing) or 'none'}"
+        )
+    noise = dict(card["noise"])
+    return {
+        "name": card.get("name", name),
+        "noise": get_noise(noise.pop("kind", "no kind")),
+        "law": get_law(card["law"]).renamed(card.get("names", {})),
+        "priors": _priors(card["priors"]),
+        "noise_priors": _priors(noise),
+        "reference": card.get("reference", {}),
+        "discrepancy": Discrepancy.from_table(card.get("discrepancy", {})),
+        "title": card.get("title", ""),
+        "description": card.get("description", ""),
+    }
+
+
+def write_card(model: Model) -> str:
+    """The text of a model's card."""
+    import tomli_w
+
+    card: dict[str, Any] = {"name": model.name, "title": model.title, "description": model.description}
+    card["law"] = model.law.name
+    names = {own: new for new, own in model.law.own_names.items() if own != new}
+    card |= {"names": names} if names else {}
+    card |= {"reference": dict(model.reference)} if model.reference else {}
+    card["priors"] = {name: prior.to_table() for name, prior in model.priors.items()}
+    noise = {name: prior.to_table() for name, prior in model.noise_priors.items()}
+    card["noise"] = {"kind": model.noise.kind, **noise}
+    card |= {"discrepancy": model.discrepancy.to_table()} if model.discrepancy else {}
+    return tomli_w.dumps(card)
+
+
+def _priors(tables: Mapping[str, Any]) -> dict[str, Prior]:
+    priors = {}
+    for name, table in tables.items():
+        try:
+            priors[name] = Prior.from_table(table)
+        except ModelError as error:
+            raise ModelError(f"prior of {name}: {error}") from error
+    return priors

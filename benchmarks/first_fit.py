@@ -77,7 +77,7 @@ def child(task: Mapping[str, Any]) -> None:
     watch.on(fitting, "_residual_scale_p", "diagnostics")
 
     runs = fs.load_dataset("hoffmann2022")
-    _, first = seconds_of(lambda: fs.fit(runs, random_seed=task["seed"], progress=False))
+    _, first = seconds_of(lambda: fs.fit(runs, "chinchilla", random_seed=task["seed"], progress=False))
     parts = {**watch.seconds, "first fit": first}
     parts["sampling"] -= parts["compile"]
     finished = time.time()
@@ -86,10 +86,10 @@ def child(task: Mapping[str, Any]) -> None:
     compiled = watch.seconds["compile"]
     for i in range(task["later"]):
         watch.seconds["sampling"] = 0.0
-        again.append(seconds_of(lambda i=i: fs.fit(runs, random_seed=i, progress=False))[1])
+        again.append(seconds_of(lambda i=i: fs.fit(runs, "chinchilla", random_seed=i, progress=False))[1])
         its_sampling.append(watch.seconds["sampling"])
         table = fs.Observations({name: values[: -1 - 13 * i] for name, values in runs.columns.items()})
-        other.append(seconds_of(lambda i=i, table=table: fs.fit(table, random_seed=i, progress=False))[1])
+        other.append(seconds_of(lambda i=i, table=table: fs.fit(table, "chinchilla", random_seed=i, progress=False))[1])
     if watch.seconds["compile"] > compiled:
         raise RuntimeError("a later fit of the same law was compiled again")
     later = {"second fit": again, "its sampling": its_sampling, "other table": other}

@@ -84,7 +84,9 @@ def child(task: Mapping[str, Any]) -> None:
     watch.on(fitting, "sample", "sampling")
     for name in ("diagnose", "_residual_scale_p", "_warn_outside_prior"):
         watch.on(fitting, name, "diagnostics")
-    fit, whole = seconds_of(lambda: fs.fit(runs, random_seed=task["seed"], draws=task["draws"], progress=False))
+    fit, whole = seconds_of(
+        lambda: fs.fit(runs, "chinchilla", random_seed=task["seed"], draws=task["draws"], progress=False)
+    )
     seconds = watch.seconds
     result = {
         "sampling": seconds["sampling"] - seconds["compile"],

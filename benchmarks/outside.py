@@ -47,7 +47,7 @@ from forescale.scoring import PROBS, coverage_name
 SIMULATED = {"chinchilla": BOTH, "coupled": ("coupled",)}  # laws, and the cards of which each is a member
 DESIGNS = ("openeurollm", "olmo", "gadre")  # sources whose first table lends its sizes
 TABLES = 5  # simulated of each law and design
-MOST = 60  # runs of a table that is also fitted with a deviation, which takes ten times as long
+MOST = 60  # runs of a table that is also fitted with a deviation, which takes ten times as long and more
 EDGES = {"0": 0.0, "to 0.25": 0.25, "to 0.5": 0.5, "to 1": 1.0, "to 2": 2.0, "beyond 2": np.inf}
 SCORES = (*map(coverage_name, PROBS), "interval_score", "crps", "bias", "width")
 

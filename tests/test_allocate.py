@@ -1,14 +1,13 @@
 """The compute-optimal split: closed form, search, a grid and printed numbers must tell the same."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import xarray as xr
+from toys import Toy, drawn_toy, toy
 
 from forescale.allocate import allocate
 from forescale.errors import DataError, ModelError
-from forescale.laws import LAWS, Law, get_law
+from forescale.laws import LAWS
 from forescale.units import SixNDAttention, cost_model
 
 SPLITTERS = sorted(name for name, law in LAWS.items() if set(law.inputs) == {"n_params", "n_tokens"})
@@ -26,37 +25,17 @@ UNROUNDED = {
 BESIROGLU = {"E": 1.81686, "A": 482.006, "B": 2085.434, "alpha": 0.34781, "beta": 0.36585}
 
 
-@dataclass
-class Toy:
-    """The least that is an Estimate."""
-
-    law: Law
-    posterior: xr.Dataset
-    name: str = "toy"
-    noise: None = None
-    departure: None = None
-
-
-def toy(law: str, **parameters) -> Toy:
-    """One draw of each parameter, or a row of them."""
-    draws = {name: (("chain", "draw"), np.atleast_2d(value)) for name, value in parameters.items()}
-    return Toy(get_law(law), xr.Dataset(draws))
-
-
 def random_toy(law: str, draws: int = 200, seed: int = 1) -> Toy:
-    """Draw parameters far wider than any posterior in 2 chains, by what the law declares: any law goes."""
+    """Draw parameters far wider than any posterior, in 2 chains."""
     rng = np.random.default_rng(seed)
-    law, shape = get_law(law), (2, draws // 2)
-    reference = {"n_params": np.log(1e9), "n_tokens": np.log(2e10)}
-    values = {term.exponent: rng.uniform(0.15, 0.5, shape) for term in law.terms.values()}
-    for name, term in law.terms.items():
-        log_effect = rng.uniform(np.log(0.1), np.log(1.0), shape)
-        values[name] = np.exp(term.log_value(log_effect, reference[term.size], values[term.exponent]))
-    if law.floor:
-        values[law.floor] = rng.uniform(0.5, 2.5, shape)
-    if law.coupling:
-        values[law.coupling] = rng.uniform(0.2, 1.0, shape)
-    return Toy(law, xr.Dataset({name: (("chain", "draw"), array) for name, array in values.items()}))
+    return drawn_toy(
+        law,
+        (2, draws // 2),
+        exponent=lambda shape: rng.uniform(0.15, 0.5, shape),
+        effect=lambda _, shape: np.exp(rng.uniform(np.log(0.1), np.log(1.0), shape)),
+        floor=lambda shape: rng.uniform(0.5, 2.5, shape),
+        coupling=lambda shape: rng.uniform(0.2, 1.0, shape),
+    )
 
 
 def loss_at(source: Toy, n_params, flops, cost="6ND"):
@@ -273,7 +252,7 @@ def test_draws_keep_their_labels():
 def test_repr_says_what_the_bands_are():
     many = repr(allocate(random_toy("chinchilla"), np.geomspace(1e20, 1e24, 12)))
     assert "90 % equal-tailed" in many
-    assert "parameter uncertainty only" in many
+    assert "of the law's curve, no discrepancy" in many
     assert "4 budgets more" in many
     one = allocate(toy("chinchilla", **HOFFMANN), "5.76e23")
     assert "5.76e23 FLOPs: N 32.2B, D 2.98T" in repr(one)

@@ -18,7 +18,7 @@ import pytest
 from commandline import COMMANDS, ESCAPE, call, check_page, refused
 
 import forescale as fs
-from forescale import demo
+from forescale import arguments, catalog, demo
 from forescale.columns import LOSS_UNITS
 from forescale.units import COST_MODELS, format_quantity
 
@@ -94,6 +94,10 @@ def test_every_command_is_listed_and_helps_in_eighty_columns():
 def test_help_names_every_choice():
     assert all(unit in call("fit", "-h").stdout for unit in LOSS_UNITS)
     assert all(name in call("allocate", "-h").stdout for name in COST_MODELS)
+
+
+def test_the_default_of_the_command_line_is_that_of_the_library():
+    assert arguments.DEFAULT_MODEL == catalog.DEFAULT_MODEL == inspect.signature(fs.fit).parameters["model"].default
 
 
 def test_version():

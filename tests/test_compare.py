@@ -1,15 +1,16 @@
 """Comparison: the truth is preferred, the figures on the Hoffmann runs, and what disagreement costs."""
 
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from toys import Toy
 
 import forescale as fs
 from forescale.errors import DataError, ModelError
-from forescale.laws import Law, get_law
+from forescale.laws import get_law
 from forescale.separation import STACK, separations
 from forescale.units import SixND, SixNDAttention
 
@@ -25,17 +26,6 @@ def kaplan_fit(hoffmann):
 @pytest.fixture(scope="module")
 def two(hoffmann_fit, kaplan_fit):
     return fs.compare(hoffmann_fit, kaplan_fit, compute=BUDGETS, points=POINTS, random_seed=1)
-
-
-@dataclass
-class Toy:
-    """The least that is an Estimate."""
-
-    law: Law
-    posterior: xr.Dataset
-    name: str = "toy"
-    noise: None = None
-    departure: None = None
 
 
 def toy(alpha, *, size_at_1e22=1e10, spread=0.02, draws=400, name="toy"):

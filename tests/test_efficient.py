@@ -1,32 +1,20 @@
 """The compute-efficient frontier: the closed form is what a search finds, on draws, and it is recovered from runs."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
 from scipy.optimize import brentq, minimize_scalar
+from toys import Toy
 
 import forescale as fs
 from forescale.efficient import EXPONENTS, QUANTITIES, efficient_frontier
 from forescale.errors import DataError, ModelError
-from forescale.laws import LAWS, Law
+from forescale.laws import LAWS
 
 BUDGETS = np.array([8.64e19, 1e24])
 PRINTED = {"N_c": 6.5e13, "S_c": 2.1e3, "alpha_N": 0.077, "alpha_S": 0.76}
 BATCH = {"B_star": 2.1e8, "alpha_B": 0.21}
-
-
-@dataclass
-class Toy:
-    """The least that is an Estimate."""
-
-    law: Law
-    posterior: xr.Dataset
-    name: str = "toy"
-    noise: None = None
-    departure: None = None
 
 
 def scattered(values, spread, chains=2, draws=30, seed=0):

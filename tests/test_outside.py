@@ -1,8 +1,6 @@
 """The evidence for the bands: nobody is judged by their own tables, and what is told apart is told apart."""
 
 import importlib
-import json
-import subprocess
 import sys
 from pathlib import Path
 
@@ -119,19 +117,3 @@ def test_means_over_runs_tasks_and_sources_differ(benchmark):
     points = scored(outside, rows)
     found = [float(outside.mean_of(points, over)["crps"].iloc[0]) for over in ("runs", "tasks", "sources")]
     assert found == pytest.approx([2.4, 4.0, 5.0])
-
-
-@pytest.mark.slow
-def test_script_runs_in_miniature(tmp_path):
-    """On the tables that are shipped; every table fits a terminal of 80 columns."""
-    kept = tmp_path / "outside.json"
-    command = [sys.executable, str(BENCHMARKS / "outside.py"), "--smoke", "--json", str(kept)]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
-    assert max(len(line) for line in done.stdout.splitlines() if line.startswith("|")) <= 80
-    tasks = pd.DataFrame(json.loads(kept.read_text())["tasks"])
-    assert set(tasks["part"]) == {"outside", "inside", "simulated"}
-    assert {"huber", "coupled", "coupled *", "coupled ~", "coupled ~ *", "equal *"} <= set(tasks["forecaster"])
-    inside = tasks[tasks["part"] == "inside"].set_index(["forecaster", "source"])["width"]
-    assert inside["coupled *"].to_dict() == inside["coupled"].to_dict()
-    exact = tasks[tasks["part"] == "simulated"].groupby("forecaster")["width"].mean()
-    assert exact["coupled *"] > exact["coupled"]

@@ -22,7 +22,7 @@ from forescale.prior_sensitivity import (
     prior_sensitivity,
 )
 
-PRIOR = 'E = { dist = "lognormal", median = 1.7, sigma = 0.3 }'
+PRIOR = 'E = { dist = "lognormal", median = 1.6, sigma = 0.4 }'
 ASKED = {"of": "loss", "compute": ["1e22", "1e26"]}
 
 
@@ -96,8 +96,9 @@ def test_thinned_draws_are_the_same_draws(wrong_fit, monkeypatch):
     copy = fs.Fit(**{name: getattr(wrong_fit, name) for name in wrong_fit.__dataclass_fields__})
     assert copy.tree["log_likelihood"].attrs["thinned_by"] == 4
     thinned = prior_sensitivity(copy, **ASKED).table()
-    np.testing.assert_allclose(thinned["prior"], whole["prior"], atol=0.05)
-    np.testing.assert_allclose(thinned["likelihood"], whole["likelihood"], atol=0.08)
+    # from every fourth draw, whichever is the first, the measure is up to 0.03 or a quarter above that of all draws
+    np.testing.assert_allclose(thinned["prior"], whole["prior"], rtol=0.25, atol=0.03)
+    np.testing.assert_allclose(thinned["likelihood"], whole["likelihood"], rtol=0.25, atol=0.03)
 
     likelihood = copy.tree["log_likelihood"].to_dataset()
     few = likelihood.sizes["draw"]

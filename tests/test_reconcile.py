@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
+import toys
 import xarray as xr
 from scipy.optimize import minimize_scalar
 from scipy.stats import binom
@@ -12,11 +13,12 @@ import forescale as fs
 from forescale import recount
 from forescale.embeddings import Embeddings
 from forescale.errors import DataError, ForescaleWarning, ModelError
-from forescale.laws import LAWS, Law, get_law
+from forescale.laws import LAWS, get_law
 from forescale.literature import literature_exponents
 from forescale.reconcile import KAPLAN_FLOPS, reconcile
 
 BESIROGLU = (482.01, 0.3478, 2085.43, 0.3658)  # A, alpha, B, beta
+TRUTH = {"E": 1.8, "A": 482.0, "B": 2085.0, "alpha": 0.348, "beta": 0.366}
 HOFFMANN = (406.4, 0.3392, 410.7, 0.2849)
 CASES = [
     (BESIROGLU, Embeddings()),
@@ -27,21 +29,15 @@ LOG_BUDGETS = np.log(10) * np.array([13.0, 15.0, 17.0, 19.0, 22.0, 26.0])
 
 
 @dataclass
-class Toy:
+class Toy(toys.Toy):
     """The least that is an Estimate, with what it counts."""
 
-    law: Law
-    posterior: xr.Dataset
     counts_embeddings: bool | None = True
-    name: str = "toy"
-    noise: None = None
-    departure: None = None
 
 
 def toy(law="chinchilla", **values):
-    values = values or {"E": 1.8, "A": 482.0, "B": 2085.0, "alpha": 0.348, "beta": 0.366}
-    arrays = np.broadcast_arrays(*map(np.atleast_2d, values.values()))
-    return Toy(get_law(law), xr.Dataset(dict(zip(values, ((("chain", "draw"), a) for a in arrays), strict=True))))
+    values = values or TRUTH
+    return Toy(**vars(toys.toy(law, **values)))
 
 
 class WithoutElasticity(Embeddings):
@@ -175,11 +171,12 @@ def test_large_budgets_are_those_of_allocate():
 @pytest.mark.parametrize("law", sorted(name for name in LAWS if LAWS[name].sum_of_powers))
 def test_every_sum_of_powers_is_read(law):
     values = {
-        "chinchilla": {"E": 1.8, "A": 482.0, "B": 2085.0, "alpha": 0.348, "beta": 0.366},
+        "chinchilla": TRUTH,
         "kaplan": {"N_c": 6.4e13, "D_c": 1.8e13, "alpha_N": 0.076, "alpha_D": 0.103},
         "kaplan_additive": {"E": 1.8, "N_c": 5e7, "D_c": 1.2e9, "alpha_N": 0.348, "alpha_D": 0.366},
     }
     values["kaplan_floor"] = values["kaplan_additive"]
+    values["coupled"] = {**values["chinchilla"], "kappa": 0.6}
     source = toy(law, **values[law])
     draws = reconcile(source, [1e16, 1e20]).draws.squeeze(("chain", "draw"), drop=True)
     for budget in (1e16, 1e20):
@@ -295,9 +292,6 @@ def test_literature_is_as_printed():
     assert (table["lower"].isna() == table["interval"].eq("")).all()
     assert table["citation"].str.contains("arXiv:").all()
     assert set(table["seen"]) <= {"source", "notes"}
-
-
-TRUTH = {"E": 1.8, "A": 482.0, "B": 2085.0, "alpha": 0.348, "beta": 0.366}
 
 
 def readings(simulate, seeds):

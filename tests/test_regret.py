@@ -1,14 +1,15 @@
 """The price of a plan: nothing at the optimum, something elsewhere, and C' checked by splitting it again."""
 
-from dataclasses import dataclass
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import xarray as xr
+from toys import Toy, drawn_toy
 
 from forescale.allocate import allocate
 from forescale.errors import DataError, ModelError
-from forescale.laws import LAWS, Law, get_law
+from forescale.laws import LAWS
 from forescale.regret import regret
 from forescale.units import SixND, SixNDAttention, cost_model
 
@@ -18,32 +19,22 @@ CLOSED = [name for name in SPLITTERS if LAWS[name].sum_of_powers]
 COSTS = ["6ND", "6ND+attention"]
 
 
-@dataclass
-class Toy:
-    """The least that is an Estimate."""
-
-    law: Law
-    posterior: xr.Dataset
-    name: str = "toy"
-    noise: None = None
-    departure: None = None
-
-
 def toy(law: str, spread: float = 0.0, draws: int = 1, name: str = "toy") -> Toy:
-    """Draw parameters about exponents of 0.3, by what the law declares, scattered by so much in the log."""
+    """Draw parameters about exponents of 0.3, scattered by so much in the log."""
     rng = np.random.default_rng(2)
 
     def about(value):
-        return value * np.exp(spread * rng.standard_normal((1, draws)))
+        return lambda shape: value * np.exp(spread * rng.standard_normal(shape))
 
-    law, reference = get_law(law), {"n_params": np.log(1e9), "n_tokens": np.log(2e10)}
-    values = {term.exponent: about(0.3) for term in law.terms.values()}
-    for key, term in law.terms.items():
-        log_effect = np.log(about(0.4 if term.size == "n_params" else 0.3))
-        values[key] = np.exp(term.log_value(log_effect, reference[term.size], values[term.exponent]))
-    if law.floor:
-        values[law.floor] = about(1.8)
-    return Toy(law, xr.Dataset({key: (("chain", "draw"), array) for key, array in values.items()}), name)
+    made = drawn_toy(
+        law,
+        (1, draws),
+        exponent=about(0.3),
+        effect=lambda size, shape: about(0.4 if size == "n_params" else 0.3)(shape),
+        floor=about(1.8),
+        coupling=about(0.6),
+    )
+    return replace(made, name=name)
 
 
 @pytest.mark.parametrize("cost", COSTS)

@@ -1,14 +1,13 @@
 """Slopes of forecasts: against finite differences, against hand-derived formulas, and what cannot be asked."""
 
-from dataclasses import dataclass
-
 import numpy as np
 import pytest
 import xarray as xr
+from toys import Toy, drawn_toy
 
 import forescale as fs
 from forescale.errors import DataError, ModelError
-from forescale.laws import LAWS, Law, get_law
+from forescale.laws import LAWS, get_law
 from forescale.optimum import closed_log_size
 from forescale.targets import LABELS, complex_step, target_of
 from forescale.trends import published_trends
@@ -19,17 +18,6 @@ SPLITTERS = sorted(name for name, law in LAWS.items() if set(law.inputs) == {"n_
 SPLITS = [of for of in LABELS if of != "crossing"]
 
 
-@dataclass
-class Toy:
-    """The least that is an Estimate."""
-
-    law: Law
-    posterior: xr.Dataset
-    name: str = "toy"
-    noise: None = None
-    departure: None = None
-
-
 class Sought(SixND):
     """6ND under another type, so that the optimum is searched though there is a closed form."""
 
@@ -37,14 +25,14 @@ class Sought(SixND):
 def toy(name, draws=6):
     """Exponents about 0.3, and effects of some tenths of a nat at 1e9 parameters and 2e10 tokens."""
     rng = np.random.default_rng(5)
-    law, reference = get_law(name), {"n_params": np.log(1e9), "n_tokens": np.log(2e10)}
-    values = {term.exponent: rng.uniform(0.25, 0.4, (1, draws)) for term in law.terms.values()}
-    for key, term in law.terms.items():
-        log_effect = np.log(rng.uniform(0.3, 0.5, (1, draws)))
-        values[key] = np.exp(term.log_value(log_effect, reference[term.size], values[term.exponent]))
-    if law.floor:
-        values[law.floor] = rng.uniform(1.6, 1.9, (1, draws))
-    return Toy(law, xr.Dataset({key: (("chain", "draw"), array) for key, array in values.items()}))
+    return drawn_toy(
+        name,
+        (1, draws),
+        exponent=lambda shape: rng.uniform(0.25, 0.4, shape),
+        effect=lambda _, shape: rng.uniform(0.3, 0.5, shape),
+        floor=lambda shape: rng.uniform(1.6, 1.9, shape),
+        coupling=lambda shape: rng.uniform(0.4, 0.9, shape),
+    )
 
 
 def ask(source, of, *, compute=None, cost="6ND", **inputs):

@@ -221,7 +221,7 @@ def kind_of_band(draws: xr.Dataset) -> str:
     """Say what the brackets of a repr are."""
     if draws.sizes["chain"] * draws.sizes["draw"] == 1:
         return "the law's curve; a single draw, so no uncertainty is known and no bands are shown"
-    return f"median [90 % {INTERVAL_KIND}]; the law's curve: parameter uncertainty only, no discrepancy"
+    return f"median [90 % {INTERVAL_KIND}] of the law's curve, no discrepancy"
 
 
 def _check_optima(source: Estimate, flops: Array, sizes: Array) -> None:

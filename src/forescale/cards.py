@@ -194,11 +194,12 @@ def _published_facts(estimate: fs.Published) -> Facts:
 def _show_fit(fit: fs.Fit, prob: float) -> tuple[Facts, Shown]:
     document = {"kind": "fit", "name": fit.name, **fit_document(fit, prob)}
     document |= {"law": formula(fit.law), "noise": fit.noise.kind, "model_card": fit.model.to_toml()}
+    document |= {"discrepancy": _discrepancy(fit.model)}
     document |= {
         "versions": json.loads(fit.tree.attrs["versions"]),
         "rows": fit_rows(fit, prob).to_dict("records"),
     }
-    names = ("model", "law", "noise", "runs", "data_sha256", "notes", "seed", "settings", "versions")
+    names = ("model", "law", "noise", "discrepancy", "runs", "data_sha256", "notes", "seed", "settings", "versions")
     told = {key: document[key] for key in names} | {"runs": repr(fit.observations).removeprefix("Observations ")}
     made = card("Made from", told | {key: inner(document[key]) for key in ("settings", "versions")})
     return document, [heading(f"Fit of {fit.name}"), *fit_table(fit, prob), Text(), *made]
@@ -210,6 +211,7 @@ def _show_model(model: fs.Model) -> tuple[Facts, Shown]:
         "title": model.title,
         "law": formula(model.law),
         "noise": f"{model.noise.kind}, on log loss: {', '.join(model.noise.parameters)}",
+        "discrepancy": _discrepancy(model),
         "reference": {name: float(size) for name, size in model.reference.items()},
         "description": model.description,
     }
@@ -227,6 +229,16 @@ def _show_model(model: fs.Model) -> tuple[Facts, Shown]:
         "priors": priors.to_dict("records"),
         "prior_predictive": losses.to_dict("records"),
     }, shown
+
+
+def _discrepancy(model: fs.Model) -> str:
+    """Say how far the law may be from the truth; of log loss, so that 0.01 is one percent."""
+    if drift := model.discrepancy.drift:
+        bias, scale = (
+            f"{p.dist}, {', '.join(f'{k} {v:g}' for k, v in p.arguments)}" for p in (drift.bias, drift.scale)
+        )
+        return f"{model.discrepancy}; at a decade, bias: {bias}; scale: {scale}"
+    return str(model.discrepancy)
 
 
 def _prior_quantiles(model: fs.Model) -> pd.DataFrame:

@@ -73,17 +73,22 @@ def on_cluster(tasks: Sequence[Job], client: Client) -> Generator[Outcome]:
 
 
 def _sent(tasks: Mapping[int, Job], client: Client) -> Generator[Outcome]:
-    from distributed import as_completed
+    from distributed import CancelledError, as_completed
 
     futures = {client.submit(perform, task, pure=False): index for index, task in tasks.items()}
     try:
-        for future, result in as_completed(list(futures), loop=client.loop, with_results=True, raise_errors=False):
-            if future.status not in ("finished", "error"):
+        # not with_results: an answer that is lost with its worker on the way here would never come
+        for future in as_completed(list(futures), loop=client.loop):
+            try:
+                outcome = future.result()
+            except (CancelledError, OSError) as error:
                 raise WorkerError(
                     f"the Dask scheduler is gone, or has dropped the tasks; {len(futures)} were left. With a file of "
                     "results, the next call begins where this one ended"
-                )
-            yield futures.pop(future), result if future.status == "finished" else result[1]
+                ) from error
+            except Exception as error:
+                outcome = error
+            yield futures.pop(future), outcome
     finally:
         if futures and client.status == "running":
             client.cancel(list(futures))

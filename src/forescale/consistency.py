@@ -62,9 +62,7 @@ class Consistency:
             gap = interval_rows(self.draws["gap"].isel(budget=[index]), 0.9).iloc[0]
             band = "" if gap["lower"] == gap["upper"] else f" [{gap['lower']:.3g}, {gap['upper']:.3g}]"
             lines.append(f"  {format_quantity(float(flops))} FLOPs: gap {gap['median']:.3g}{band} nats")
-        return "\n".join(
-            [*lines, f"  (median [90 % {INTERVAL_KIND}]; the law's curve: parameter uncertainty only, no discrepancy)"]
-        )
+        return "\n".join([*lines, f"  (median [90 % {INTERVAL_KIND}] of the law's curve, no discrepancy)"])
 
 
 def consistency(source: Estimate, compute: Quantities = DECADES, *, cost: str | CostModel = "6ND") -> Consistency:

@@ -11,9 +11,9 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from forescale.backtest import Backtest
-from forescale.backtest_plots import SCORES, plot_coverage, plot_forecasts, plot_pit, plot_scores
 from forescale.errors import DataError
-from forescale.plots import save_figure
+from forescale.plots import plot_coverage, plot_forecasts, plot_pit, plot_scores, save_figure
+from forescale.plots.backtests import SCORES
 from forescale.proportions import share_interval
 from forescale.scoring import PROBS, score
 

@@ -18,7 +18,7 @@ from forescale.errors import DataError, FileError, ModelError
 from forescale.fit import Fit
 from forescale.model import Model
 from forescale.observations import Observations
-from forescale.plots import TRAINED, plot_allocation, plot_fit, plot_loss, save_figure
+from forescale.plots import TRAINED, plot_allocation, plot_loss, plot_residuals, save_figure
 from forescale.published import published
 from forescale.sampling import Settings
 
@@ -80,7 +80,7 @@ def band(ax: Axes, index: int, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def test_every_figure_renders_and_says_what_it_shows(fit, allocation, tmp_path):
     for name, ax in {
-        "fit": plot_fit(fit),
+        "fit": plot_residuals(fit),
         "loss": plot_loss(fit),
         "size": plot_allocation(allocation),
     }.items():
@@ -96,7 +96,7 @@ def test_every_figure_renders_and_says_what_it_shows(fit, allocation, tmp_path):
 
 def test_no_global_state_is_touched(fit):
     before = dict(matplotlib.rcParams)
-    plot_fit(fit)
+    plot_residuals(fit)
     assert dict(matplotlib.rcParams) == before
     assert not Gcf.get_all_fig_managers()
 
@@ -105,7 +105,7 @@ def test_given_axes_are_drawn_on(fit, allocation):
     axes = Figure().subplots(1, 3)
     for ax, drawn in zip(
         axes,
-        (plot_fit(fit, axes[0]), plot_loss(fit, axes[1]), plot_allocation(allocation, axes[2])),
+        (plot_residuals(fit, axes[0]), plot_loss(fit, axes[1]), plot_allocation(allocation, axes[2])),
         strict=True,
     ):
         assert drawn is ax
@@ -114,7 +114,7 @@ def test_given_axes_are_drawn_on(fit, allocation):
 
 class TestFit:
     def test_residuals_are_percent_of_loss(self, fit):
-        ax = plot_fit(fit)
+        ax = plot_residuals(fit)
         points = ax.lines[1]
         runs = fit.observations
         law = fit.law({"n_params": runs.column("n_params"), "n_tokens": runs.column("n_tokens")}, CHINCHILLA)
@@ -125,14 +125,14 @@ class TestFit:
     def test_noise_band_is_that_of_the_noise(self, fit):
         from scipy import stats
 
-        span = plot_fit(fit, prob=0.8).patches[0]
+        span = plot_residuals(fit, prob=0.8).patches[0]
         expected = 100 * np.expm1(stats.t.ppf([0.1, 0.9], 3.0, scale=0.004))
         np.testing.assert_allclose([span.get_y(), span.get_y() + span.get_height()], expected, rtol=0.05)
 
     def test_known_standard_errors_are_bars(self):
         values = {name: value for name, value in CHINCHILLA.items() if name != "nu"}
         known = made_fit(load_model("chinchilla").with_noise("known"), values, loss_se=np.full(30, 0.03))
-        ax = plot_fit(known)
+        ax = plot_residuals(known)
         assert legend(ax)[0].startswith("run (noise beyond s.e.), 90 %")
         assert legend(ax)[-1] == "30 runs ± s.e."
         half = np.diff([segment[:, 1] for segment in ax.collections[0].get_segments()]).ravel() / 2
@@ -141,7 +141,7 @@ class TestFit:
     def test_without_compute_against_the_first_input(self, fit):
         columns = {name: fit.observations.column(name) for name in ("n_params", "n_tokens", "loss")}
         bare = Fit(**{**vars(fit), "observations": Observations(columns)})
-        ax = plot_fit(bare)
+        ax = plot_residuals(bare)
         assert ax.get_xlabel() == "model size N (parameters)"
         assert {"100M", "1B", "10B"} <= set(ticks(ax.xaxis))
 
@@ -242,20 +242,20 @@ class TestAllocation:
 
 class TestSave:
     def test_a_figure_serves_as_well_as_its_axes(self, fit, tmp_path):
-        ax = plot_fit(fit)
+        ax = plot_residuals(fit)
         assert save_figure(ax.figure, tmp_path / "a.svg").read_bytes().startswith(b"<?xml")
         assert save_figure(ax, str(tmp_path / "a.pdf")).read_bytes().startswith(b"%PDF")
 
     @pytest.mark.parametrize("name", ["figure", "figure.xyz"])
     def test_an_unknown_format_is_refused_and_leaves_nothing(self, fit, tmp_path, name):
         with pytest.raises(FileError, match="png.*the suffix says which"):
-            save_figure(plot_fit(fit), tmp_path / name)
+            save_figure(plot_residuals(fit), tmp_path / name)
         assert not list(tmp_path.iterdir())
 
     def test_a_failed_write_leaves_the_old_file(self, fit, tmp_path, monkeypatch):
         path = tmp_path / "a.png"
         path.write_text("old")
-        ax = plot_fit(fit)
+        ax = plot_residuals(fit)
         monkeypatch.setattr(ax.figure, "savefig", lambda *args, **kwargs: 1 / 0)
         with pytest.raises(ZeroDivisionError):
             save_figure(ax, path)

@@ -101,7 +101,7 @@ def run(
     table.insert(0, "point", np.repeat(list(plans), len(table) // len(plans)))
     _write_table(table, folder / "forecast.csv")
     _write_table(pd.concat(map(_allocation_rows, (split, *beside))), folder / "allocation.csv")
-    plots.save_figure(plots.plot_fit(fitted, prob=PROB), folder / "fit.png")
+    plots.save_figure(plots.plot_residuals(fitted, prob=PROB), folder / "fit.png")
     plots.save_figure(plots.plot_loss(fitted, compute=BUDGETS[-1], prob=PROB), folder / "loss.png")
     grid = np.geomspace(1e20, 1e27, 29)
     others = [allocate(each, grid) for each in estimates]

@@ -14,9 +14,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 
 from forescale.backtest import DISTANCES, Backtest
-from forescale.drawing import BLUE, GREY, axes, finish_below, mass, note, plain_log_ticks, shift, style
 from forescale.draws import check_prob
 from forescale.errors import DataError
+from forescale.plots.drawing import BLUE, GREY, axes, finish_below, mass, note, plain_log_ticks, shift, style
 from forescale.proportions import share_interval
 from forescale.scoring import PROBS, SCORED, coverage_name
 from forescale.uniformity import ecdf, envelope

@@ -26,6 +26,8 @@ _STYLES: tuple[tuple[str, Any, str], ...] = (
     ("#E69F00", (0, (11, 3)), "v"),
     ("#CC79A7", (0, (6, 1.5, 1, 1.5, 1, 1.5)), "P"),
 )
+#: How observed runs are drawn.
+RUN: dict[str, Any] = {"ls": "", "lw": 0.6, "marker": "o", "ms": 3.5, "mfc": "none", "mew": 0.7, "c": "0.2"}
 #: Names of columns, with their units.
 LABELS = {
     "flops": "training compute C (FLOPs)",

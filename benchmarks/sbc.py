@@ -3,7 +3,7 @@
 For each card: parameters are drawn from its priors, a table of 60 runs is simulated, the card is fitted (2 chains of
 250 draws after 500 of tuning), and the truth is ranked among 99 draws; over tables the ranks of each parameter, of
 the likelihood, and of the loss at a point far outside are uniform if the fits are right (``forescale.calibrate``).
-The p of a card is the least p-value of its two tests of each quantity, times their number. With 13 cards, one p below
+The p of a card is the least p-value of its two tests of each quantity, times their number. With 14 cards, one p below
 0.01 is to be expected in about every tenth run of a program that is right.
 
 Then the card ``chinchilla`` with tables that it did not make: noise 1.5 times as large, and degrees of freedom of the

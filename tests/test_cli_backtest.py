@@ -83,6 +83,8 @@ def test_what_cannot_be_asked_is_refused(tmp_path, monkeypatch):
     (text := tmp_path / "text").write_text("my thesis\n")
     assert "something else" in refused("backtest", "openeurollm", "-q", "--results", text)
     assert text.read_text() == "my thesis\n"
+    (empty := tmp_path / "empty.csv").write_text("N,D,loss\n")
+    assert "empty.csv: The table has no runs" in refused("backtest", "openeurollm", empty, "-q")
     assert "no column 'colour'" in refused("backtest", "openeurollm", "-q", "--by", "colour")
     assert "no baseline is called 'magic'" in refused("backtest", "openeurollm", "-q", "--baseline", "magic")
     assert "no model is called" in refused("backtest", "openeurollm", "-q", "--model", "nothing")

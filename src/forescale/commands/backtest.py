@@ -10,6 +10,7 @@ import typer
 import forescale as fs
 from forescale import arguments
 from forescale.app import WRITTEN, app, output, progress_wanted, tell
+from forescale.errors import DataError
 
 if TYPE_CHECKING:
     from forescale.console import Row, Shown
@@ -70,8 +71,13 @@ def _backtest(
     answers = output(json, csv, quiet)
     models = [fs.load_model(name) for name in model or [arguments.DEFAULT_MODEL]]
     given, wanted = arguments.pairs("--columns", columns), arguments.pairs("--where", where)
-    tables = [arguments.read_runs(word, all_runs=all_runs, columns=given) for word in runs]
-    tables = [arguments.filtered(table, wanted) for table in tables]
+    tables = []
+    for word in runs:
+        try:
+            table = arguments.read_runs(word, all_runs=all_runs, columns=given)
+            tables.append(arguments.filtered(table, wanted))
+        except DataError as error:
+            raise DataError(f"{word}: {error}" if len(runs) > 1 else str(error)) from None
 
     from forescale import cluster, console
 

@@ -4,8 +4,10 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
 from collections import Counter
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +79,36 @@ def lines(results):
 def notes(log, count=40, **given):
     """So many that answer."""
     return [Note(number, str(log), **given) for number in range(count)]
+
+
+@contextmanager
+def two_dask_workers(**config):
+    """A client of two workers of one thread, in processes, which are there again whatever is done to them.
+
+    What restarts a worker gives up on one that dies as it starts; the cluster makes another as soon as it is asked.
+    """
+    import dask
+    import distributed
+
+    config = {"distributed.logging.distributed": "critical", "distributed.deploy.lost-worker-timeout": "10s", **config}
+    with (
+        dask.config.set(config),
+        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
+        distributed.Client(cluster) as client,
+    ):
+        over = threading.Event()
+
+        def keep():
+            while not over.wait(1):
+                cluster.scale(2)
+
+        keeper = threading.Thread(target=keep)
+        keeper.start()
+        try:
+            yield client
+        finally:
+            over.set()
+            keeper.join()
 
 
 if __name__ == "__main__":  # a driver to be killed: LOG, RESULTS and perhaps the address of a scheduler

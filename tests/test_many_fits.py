@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from jobs import lines
+from jobs import lines, two_dask_workers
 
 import forescale as fs
 from forescale import sampling
@@ -40,12 +40,8 @@ def runs(simulate):
 
 @pytest.fixture(scope="module")
 def client():
-    distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
-    with (
-        dask.config.set({"distributed.logging.distributed": "critical"}),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    pytest.importorskip("distributed")
+    with two_dask_workers() as client:
         yield client
 
 

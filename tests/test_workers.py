@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jobs import Note, lines, notes, pids, times_done
+from jobs import Note, lines, notes, pids, times_done, two_dask_workers
 
 from forescale.errors import DataError, FileError
 from forescale.processes import TRIES
@@ -23,13 +23,9 @@ HERE, LOCAL, CLUSTER = "this process", "processes", "cluster"
 
 @pytest.fixture(scope="module")
 def client():
-    """Two workers of one thread, in processes; a task is given up when it has ended two of them."""
-    distributed, dask = pytest.importorskip("distributed"), pytest.importorskip("dask")
-    with (
-        dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.logging.distributed": "critical"}),
-        distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
-        distributed.Client(cluster) as client,
-    ):
+    """A task is given up when it has ended two workers."""
+    pytest.importorskip("distributed")
+    with two_dask_workers(**{"distributed.scheduler.allowed-failures": 1}) as client:
         yield client
 
 
@@ -48,14 +44,8 @@ def whereabouts(request):
     if request.param != CLUSTER:
         return {"workers": 1 if request.param == HERE else 2}
     client = request.getfixturevalue("client")
-    await_both(client)
+    client.wait_for_workers(2, timeout=120)  # the test before may have ended some
     return {"client": client}
-
-
-def await_both(client):
-    """Two workers, whatever was done to those before: the cluster drops one that is slow to come back."""
-    client.cluster.scale(2)
-    client.wait_for_workers(2, timeout=120)
 
 
 def run(tasks, **given):
@@ -160,7 +150,7 @@ def test_a_task_that_ends_every_process_is_a_row_and_drags_none_down(elsewhere, 
     assert tried == {TRIES} if "workers" in elsewhere else max(tried) <= 4
     assert len(lines(kept)) == 12 - deaths  # the others are tried again by the next call
     if "client" in elsewhere:
-        await_both(elsewhere["client"])
+        elsewhere["client"].wait_for_workers(2, timeout=120)
     well = [replace(task, does="answer") for task in tasks]
     assert "error" not in str(run(well, results=kept, **elsewhere))
 

@@ -31,6 +31,7 @@ LAYERS = [
     {"approaches"},
     {"compare"},
     {"plots"},
+    {"report"},
     {"demo", "console", "arguments"},
     {"facts", "app"},
     {"cards"},

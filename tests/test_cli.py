@@ -193,6 +193,8 @@ def test_fit_says_what_it_read_and_what_comes_next(saved, fitted, monkeypatch):
         f"Saved in {saved}; the seed is 1.",
         f"  forescale forecast {saved} --at 70B,1.4T\n",
         f"  forescale allocate {saved} --compute 5.76e23\n",
+        f"  forescale report {saved}\n",
+        "  forescale backtest hoffmann2022 --results scores.jsonl\n",
     ):
         assert said in page
     assert all(re.search(rf"^ {name} ", page, re.MULTILINE) for name in fitted.model.parameters)

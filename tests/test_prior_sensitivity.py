@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import xarray as xr
 from arviz_stats import psense_summary
+from made_fits import made_fit
 
 import forescale as fs
 from forescale import archive
@@ -116,6 +117,14 @@ def test_table_is_tidy(hoffmann_fit):
     assert table["quantity"].tolist() == [*hoffmann_fit.posterior, "n_params"]
     assert table["flops"].isna().tolist() == [True] * 9 + [False]
     assert "N* at 1e26 FLOPs" in repr(prior_sensitivity(hoffmann_fit, compute="1e26"))
+
+
+def test_a_flat_prior_leads_nowhere():
+    values = {"E": 1.8, "A": 470.0, "B": 1900.0, "alpha": 0.345, "beta": 0.36, "kappa": 0.6, "sigma": 0.004, "nu": 3.0}
+    table = prior_sensitivity(made_fit(fs.load_model("coupled"), values), **ASKED).table()
+    assert "kappa" in set(table["quantity"])
+    assert "kappa" not in set(table["led_by"])  # its prior is uniform
+    assert table[["prior", "likelihood", "led_by_prior"]].notna().all(axis=None)
 
 
 def test_what_is_no_fit_has_no_prior():

@@ -60,6 +60,8 @@ from .reconcile import Reconciliation as Reconciliation
 from .reconcile import reconcile as reconcile
 from .regret import Regret as Regret
 from .regret import regret as regret
+from .report import Report as Report
+from .report import report as report
 from .rules import PowerRule as PowerRule
 from .sensitivity import Sensitivity as Sensitivity
 from .sensitivity import sensitivity as sensitivity

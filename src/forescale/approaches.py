@@ -37,6 +37,10 @@ def approaches(*sources: Frontier | Envelope | Estimate, prob: float = 0.9, comp
     ModelError
         If a law cannot split compute.
 
+    References
+    ----------
+    Hoffmann et al. 2022, arXiv:2203.15556, section 3 and Table 2; Besiroglu et al. 2024, arXiv:2404.10102.
+
     Examples
     --------
     >>> import forescale as fs

@@ -75,10 +75,26 @@ def save(fit: Fit, path: str | Path) -> Path:
 def load_fit(path: str | Path) -> Fit:
     """Read a fit that ``Fit.save`` wrote.
 
+    Parameters
+    ----------
+    path : str or Path
+        The NetCDF file.
+
+    Returns
+    -------
+    Fit
+        With the draws, the table, the card, the seed and the settings that were written; diagnostics are computed anew.
+
     Raises
     ------
     FileError
         If the file is absent, truncated, not a forescale fit, or written in a format newer than this one reads.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> fs.fit(fs.load_dataset("hoffmann2022"), random_seed=1).save("fit.nc")  # doctest: +SKIP
+    >>> fs.load_fit("fit.nc").summary(prob=0.9)  # doctest: +SKIP
     """
     path = Path(path)
     if not path.is_file():

@@ -19,22 +19,70 @@ DEFAULT_MODEL = "coupled"
 
 
 def list_models() -> list[str]:
-    """Names of the model cards, for ``load_model`` and ``fit``."""
+    """Names of the model cards, for ``load_model`` and ``fit``.
+
+    Returns
+    -------
+    list of str
+        In alphabetical order.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> "coupled" in fs.list_models()
+    True
+    """
     return _cards("forescale.models")
 
 
 def list_published() -> list[str]:
-    """Names of the published estimates, for ``published``."""
+    """Names of the published estimates, for ``published``.
+
+    Returns
+    -------
+    list of str
+        In alphabetical order.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> "kaplan2020" in fs.list_published()
+    True
+    """
     return _cards("forescale.models.published")
 
 
 def list_trends() -> list[str]:
-    """Names of the cards of published trends, for ``published_trends``."""
+    """Names of the cards of published trends, for ``published_trends``.
+
+    Returns
+    -------
+    list of str
+        In alphabetical order.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> "kaplan2020" in fs.list_trends()
+    True
+    """
     return _cards("forescale.models.trends")
 
 
 def list_datasets() -> list[str]:
-    """Names of the datasets, for ``load_dataset``."""
+    """Names of the datasets, for ``load_dataset``.
+
+    Returns
+    -------
+    list of str
+        In alphabetical order.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> "hoffmann2022" in fs.list_datasets()
+    True
+    """
     shelf = resources.files("forescale.datasets")
     return sorted(item.name for item in shelf.iterdir() if item.is_dir() and item.joinpath("card.toml").is_file())
 
@@ -64,10 +112,26 @@ def dataset_card(name: str) -> str:
 def load_model(model: str | Path | Model) -> Model:
     """A model by the name of its card, by the path of a card, or as it is.
 
+    Parameters
+    ----------
+    model : str, Path or Model
+        One of ``list_models()``; the path of a card, which as text ends in ".toml"; or a model, which is returned.
+
+    Returns
+    -------
+    Model
+        Law, priors, noise, reference and discrepancy.
+
     Raises
     ------
     ModelError
         If there is no such card, or the card is not a model.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> fs.load_model("chinchilla").parameters
+    ('E', 'A', 'B', 'alpha', 'beta', 'sigma', 'nu')
     """
     if isinstance(model, Model):
         return model
@@ -95,6 +159,12 @@ def load_dataset(name: str, *, filtered: bool = True) -> Observations:
     ------
     DataError
         If there is no such dataset.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> len(fs.load_dataset("hoffmann2022")), len(fs.load_dataset("hoffmann2022", filtered=False))
+    (240, 245)
     """
     card = tomllib.loads(dataset_card(name))
     with resources.files("forescale.datasets").joinpath(name, "runs.csv").open("rb") as stream:

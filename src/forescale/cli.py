@@ -12,6 +12,7 @@ from forescale.commands import contradiction
 from forescale.commands import sensitivity
 from forescale.commands import frontier
 from forescale.commands import reconcile
+from forescale.commands import report
 from forescale.commands import shelves
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "frontier",
     "main",
     "reconcile",
+    "report",
     "runs",
     "sensitivity",
     "shelves",

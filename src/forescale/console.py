@@ -191,12 +191,14 @@ def fit_document(fit: Fit, prob: float) -> dict[str, Any]:
     }
 
 
-def next_commands(path: Path, law: Law) -> Shown:
-    """Commands that make sense with a new fit, ready to be copied."""
+def next_commands(path: Path, law: Law, again: Sequence[str]) -> Shown:
+    """Commands that make sense with a new fit, ready to be copied; ``again`` are the words that name its runs."""
     name = shlex.quote(str(path))
     lines = [f"forescale forecast {name} --at {','.join(_EXAMPLES.get(entry, '1B') for entry in law.inputs)}"]
     if set(law.inputs) == {"n_params", "n_tokens"}:
         lines.append(f"forescale allocate {name} --compute {_EXAMPLES['flops']}")
+        lines.append(f"forescale report {name}")
+    lines.append(f"forescale backtest {shlex.join(again)} --results scores.jsonl")
     lines.append(f"forescale show {name}")
     return [Text("Next:"), *(Text(f"  {line}", no_wrap=True, overflow="ignore") for line in lines)]
 

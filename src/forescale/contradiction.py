@@ -28,8 +28,8 @@ class Contradiction:
 
     Attributes
     ----------
-    source, basis : str
-        The trends, and where their draws come from, in words.
+    trends : Trends
+        The trends that cross.
     draws : xarray.Dataset
         ``flops``, ``n_params``, ``n_tokens`` and ``loss`` (nats per token) at the crossing, dims ("chain",
         "draw"). Where the trends never cross, sizes are infinite and the loss is zero.
@@ -46,10 +46,19 @@ class Contradiction:
     extrapolating a power law is in them.
     """
 
-    source: str
-    basis: str
+    trends: Trends = field(repr=False)
     draws: xr.Dataset = field(repr=False)
     elasticities: xr.Dataset = field(repr=False)
+
+    @property
+    def source(self) -> str:
+        """What the trends are called."""
+        return self.trends.name
+
+    @property
+    def basis(self) -> str:
+        """Where the draws of the trends come from, in words."""
+        return self.trends.basis
 
     @property
     def never(self) -> float:
@@ -220,7 +229,7 @@ def contradiction(
             "loss": np.exp(values["alpha_C"] * (np.log(values["C_c"]) - log_c)),
         }
     made = xr.Dataset(draws).transpose("chain", "draw")
-    return Contradiction(source.name, source.basis, made, _elasticities(values, log_c, source))
+    return Contradiction(source, made, _elasticities(values, log_c, source))
 
 
 def _elasticities(values: Mapping[str, xr.DataArray], log_c: xr.DataArray, source: Trends) -> xr.Dataset:

@@ -28,6 +28,11 @@ def critical_batch_size(loss: Any, B_star: Any, alpha_B: Any) -> Any:
     alpha_B : float or array
         Kaplan et al. print 0.21.
 
+    Returns
+    -------
+    float or array
+        Tokens, of the shape that the arguments broadcast to.
+
     Raises
     ------
     DataError
@@ -56,6 +61,11 @@ def min_steps(steps: Any, batch_size: Any, critical: Any) -> Any:
     batch_size, critical : float or array
         Batch size B and critical batch size at that loss, both in tokens.
 
+    Returns
+    -------
+    float or array
+        Steps S_min, of the shape that the arguments broadcast to.
+
     Raises
     ------
     DataError
@@ -75,7 +85,34 @@ def min_steps(steps: Any, batch_size: Any, critical: Any) -> Any:
 
 
 def steps_at(min_steps: Any, batch_size: Any, critical: Any) -> Any:
-    """Steps that it takes at a batch size: ``S = S_min (1 + B_crit / B)``, the inverse of `min_steps`."""
+    """Steps that it takes at a batch size: ``S = S_min (1 + B_crit / B)``, the inverse of `min_steps`.
+
+    Parameters
+    ----------
+    min_steps : float or array
+        Steps S_min that would do at batches far above the critical size.
+    batch_size, critical : float or array
+        Batch size B and critical batch size at that loss, both in tokens.
+
+    Returns
+    -------
+    float or array
+        Steps S, of the shape that the arguments broadcast to.
+
+    Raises
+    ------
+    DataError
+        If anything is not a finite number above zero.
+
+    References
+    ----------
+    Kaplan et al. 2020, arXiv:2001.08361, equation 5.4, solved for S.
+
+    Examples
+    --------
+    >>> steps_at(125_000, batch_size=2**19, critical=2**19)
+    250000.0
+    """
     check_above_zero(min_steps=min_steps, batch_size=batch_size, critical=critical)
     return min_steps * (1.0 + critical / batch_size)
 
@@ -89,6 +126,11 @@ def min_flops(flops: Any, batch_size: Any, critical: Any) -> Any:
         Compute C spent to the loss, 6 N B S.
     batch_size, critical : float or array
         Batch size B and critical batch size at that loss, both in tokens.
+
+    Returns
+    -------
+    float or array
+        FLOPs C_min, of the shape that the arguments broadcast to.
 
     Raises
     ------
@@ -109,7 +151,34 @@ def min_flops(flops: Any, batch_size: Any, critical: Any) -> Any:
 
 
 def flops_at(min_flops: Any, batch_size: Any, critical: Any) -> Any:
-    """Compute that it takes at a batch size: ``C = C_min (1 + B / B_crit)``, the inverse of `min_flops`."""
+    """Compute that it takes at a batch size: ``C = C_min (1 + B / B_crit)``, the inverse of `min_flops`.
+
+    Parameters
+    ----------
+    min_flops : float or array
+        Compute C_min that would do at batches far below the critical size, FLOPs.
+    batch_size, critical : float or array
+        Batch size B and critical batch size at that loss, both in tokens.
+
+    Returns
+    -------
+    float or array
+        FLOPs C, of the shape that the arguments broadcast to.
+
+    Raises
+    ------
+    DataError
+        If anything is not a finite number above zero.
+
+    References
+    ----------
+    Kaplan et al. 2020, arXiv:2001.08361, equation 5.5, solved for C.
+
+    Examples
+    --------
+    >>> flops_at(2e20, batch_size=1e6, critical=2e6)
+    3e+20
+    """
     check_above_zero(min_flops=min_flops, batch_size=batch_size, critical=critical)
     return min_flops * (1.0 + batch_size / critical)
 

@@ -21,6 +21,7 @@ from forescale.fit import Fit, fit
 from forescale.forecast import CURVE, Forecast, forecast
 from forescale.observations import Observations
 from forescale.published import published
+from forescale.report import report
 from forescale.units import cost_model, format_quantity
 
 DATASET, MODEL = "hoffmann2022", "chinchilla"
@@ -37,6 +38,7 @@ FILES = {
     "fit.png": "residuals of the runs, and the band of the noise",
     "loss.png": "loss of compute-optimal runs, far beyond the data",
     "allocation.png": "optimal size against compute, beside published estimates",
+    "report.html": "all of it and more, on one page for any browser",
 }
 _WIDTH, _INDENT = 80, "   "
 _BAND = f"{100 * PROB:g} % {INTERVAL_KIND}"
@@ -107,6 +109,8 @@ def run(
     others = [allocate(each, grid) for each in estimates]
     ax = plots.plot_allocation(allocate(fitted, grid), others=others, prob=PROB)
     plots.save_figure(ax, folder / "allocation.png")
+    compared = {name: sizes for name, sizes in plans.items() if name in plots.TRAINED}
+    report(fitted, BUDGETS, plans=compared, prob=PROB, random_seed=random_seed).save(folder / "report.html")
     say(_say_files(folder))
 
 

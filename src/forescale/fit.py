@@ -171,12 +171,11 @@ def fit(
     thin : int
         Each chain makes ``thin`` times the draws, and keeps every ``thin``-th.
     retry : bool
-        Whether a fit whose diagnostics fail is run once more before it is refused: with a target acceptance of
-        0.97, three times the tuning, and four times the draws, of which every fourth is kept.
+        Whether a fit whose diagnostics fail is run once more before it is refused: with a target acceptance of 0.97,
+        three times the tuning, and four times the draws, of which every fourth is kept.
     random_seed : int, Generator or None
-        Seed; the same seed gives the same draws with the same machine and versions, but for the first fit of a
-        law ever made there: code compiled just now rounds otherwise in the last bit than the same code from the
-        compilation cache, and chains drift apart. It is recorded, also when drawn here.
+        Seed; the same seed gives the same draws with the same machine and versions, but for the first fit of a law
+        ever made there: code compiled just now rounds otherwise in the last bit than cached code. It is recorded.
     progress : bool or None
         Whether to show a progress bar; None shows one in a terminal or a notebook.
 
@@ -187,18 +186,19 @@ def fit(
 
     Raises
     ------
-    DataError
-        If the table cannot support the model.
-    ModelError
-        If there is no such model.
+    DataError, ModelError
+        If the table cannot support the model; if there is no such model.
     ConvergenceError
         If the diagnostics fail; it carries the fit.
 
     Warns
     -----
     ForescaleWarning
-        If losses lie outside what the priors allow, if inputs move together so that the table cannot separate
-        them, or if the residuals are not of the scale that the noise claims.
+        If losses lie outside what the priors allow, inputs move together, or residuals are not as the noise claims.
+
+    References
+    ----------
+    Hoffman and Gelman 2014, arXiv:1111.4246, for NUTS; Vehtari et al. 2021, arXiv:1903.08008, for R-hat and ESS.
 
     Examples
     --------

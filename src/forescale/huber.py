@@ -36,8 +36,7 @@ Array = NDArray[np.float64]
 _LEVELS, _EXPONENTS, _STARTS = (0.03, 0.1, 0.3, 1.0), (0.1, 0.2, 0.4, 0.8, 1.6), 8
 # Replicates start from the optima that differ by so much in a coordinate, at most so many.
 _DISTINCT, _OPTIMA = 1e-3, 3
-# The threshold comes down to delta by this factor at a time, from about the size of the residuals: far below
-# that the objective is all kinks, and Newton steps are of no use until they are near the right ones.
+# The threshold comes down to delta by this factor at a time: far below the residuals the objective is all kinks.
 _LOWER = 30.0
 _COMPLEX_STEP = 1e-30
 
@@ -48,10 +47,8 @@ class HuberFit:
 
     Attributes
     ----------
-    law : Law
-        The law.
-    observations : Observations
-        The runs it was fitted to.
+    law, observations : Law, Observations
+        The law, and the runs it was fitted to.
     delta : float
         The threshold of the Huber loss, on log loss.
     estimate : mapping of str to float
@@ -59,8 +56,7 @@ class HuberFit:
     objective : float
         The Huber loss at the optimum, summed (not averaged) over runs.
     posterior : xarray.Dataset
-        The bootstrap's refits, parameters as printed, dims ("chain", "draw"), one chain. Without a bootstrap
-        a single draw, the estimate: bands made of it have no width.
+        The bootstrap's refits, as printed, dims ("chain", "draw"), one chain; without it one draw, the estimate.
     seed : int
         The seed of the resampling.
     noise, departure : None
@@ -139,11 +135,9 @@ def huber_fit(
     The estimate minimises ``sum_i Huber_delta(log law(inputs_i; theta) - log L_i)`` over positive theta, with
     ``Huber_delta(r) = r^2 / 2`` for ``|r| <= delta`` and ``delta (|r| - delta / 2)`` beyond.
 
-    The search moves in the log of each term's effect at the geometric mean of the data, and in the log of
-    every other parameter. A grid of those is evaluated whole: four levels for each effect and for the floor,
-    five for each exponent. From the best levels of the eight best sets of exponents a trust-region descent
-    runs to convergence; the lowest end is the estimate. Each replicate resamples the runs with replacement
-    and descends from the distinct optima that were found, three at most.
+    The search moves in logs: of each term's effect at the geometric mean of the data, and of every other parameter.
+    Descents start from the eight best sets of exponents of a grid (five levels each; four for effects and the floor),
+    and the lowest end is the estimate. A replicate resamples the runs and descends from at most three optima.
 
     Parameters
     ----------
@@ -152,8 +146,8 @@ def huber_fit(
     law : str or Law
         A law by name, or a law (say one with parameters and inputs renamed).
     delta : float
-        Threshold, on log loss: a relative residual. Far below the residuals, as 1e-3 mostly is, the estimate
-        is close to that of least absolute deviations; far above, it is that of least squares.
+        Threshold, on log loss: a relative residual. Far below the residuals, as 1e-3 mostly is, the estimate is close
+        to that of least absolute deviations; far above, it is that of least squares.
     bootstrap : int
         Number of bootstrap replicates; 0 for none, else at least 2.
     random_seed : int, Generator or None
@@ -179,6 +173,12 @@ def huber_fit(
     References
     ----------
     Hoffmann et al. 2022 (arXiv:2203.15556), equation 3; bootstrap: Besiroglu et al. 2024 (arXiv:2404.10102).
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> round(fs.huber_fit(fs.load_dataset("hoffmann2022")).estimate["alpha"], 3)
+    0.347
     """
     if not (math.isfinite(delta) and delta > 0):
         raise DataError(f"delta is a threshold on log loss, above zero (say 1e-3), not {delta!r}")

@@ -106,6 +106,10 @@ def isoflop_groups(
     there by right may stay. ``bracketed=False`` keeps all, which is right where the law of the valley is trusted
     beyond the sizes that were run.
 
+    References
+    ----------
+    Hoffmann et al. 2022, arXiv:2203.15556, section 3.2, for isoFLOP profiles. How runs are grouped is ours.
+
     Examples
     --------
     >>> import forescale as fs

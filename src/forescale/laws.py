@@ -2,19 +2,7 @@
 
 A law is a function whose positional arguments are inputs and whose keyword-only arguments are parameters.
 Its body uses operators, ``np.exp`` and ``np.log`` only, so the same line runs on floats, NumPy, xarray and
-PyTensor. ``@law`` reads the signature and adds what the formula alone does not say:
-
-``terms``
-    which parameter sets the size of which power, so that a prior can be put on the nats that a finite size
-    costs at a reference, and so that the sampler can work in well-scaled coordinates;
-``floor``
-    the parameter that remains at infinite size, if any;
-``coupling``
-    the parameter kappa of laws whose terms t_i make (t_1^(1/kappa) + t_2^(1/kappa))^kappa together, if any: where
-    kappa is one, and in laws without it, they add up;
-``sum_of_powers``
-    for laws that fall strictly with A/N^alpha + B/D^beta: those four, from which the compute-optimal split has
-    a closed form.
+PyTensor. ``@law`` reads the signature and adds what the formula alone does not say; see `law`.
 """
 
 from __future__ import annotations
@@ -133,7 +121,46 @@ def law(
     coupling: str | None = None,
     sum_of_powers: Callable[..., tuple[Any, Any, Any, Any]] | None = None,
 ) -> Callable[[Callable[..., Any]], Law]:
-    """Register a function as a law; its signature is the contract (see the module)."""
+    """Register a function as a law; its signature is the contract.
+
+    Positional arguments are inputs, keyword-only arguments are parameters. The body uses operators, ``np.exp`` and
+    ``np.log`` only, so that the same line runs on floats, NumPy, xarray and PyTensor. The function's name is that of
+    the law, and a model card or a `Model` names it.
+
+    Parameters
+    ----------
+    terms : mapping of str to Amplitude or CriticalSize
+        For each parameter that sets the size of a power (`forescale.terms`): of which input, with which exponent. So
+        a prior can be put on the nats that a finite size costs at a reference, and the sampler works in well-scaled
+        coordinates.
+    floor : str, optional
+        The parameter that the loss tends to at infinite size.
+    coupling : str, optional
+        The parameter kappa of laws whose terms t_i make (t_1^(1/kappa) + t_2^(1/kappa))^kappa together: where kappa is
+        one, and in laws without it, they add up.
+    sum_of_powers : callable, optional
+        Of laws that fall strictly with A/N^alpha + B/D^beta: from the parameters to (A, alpha, B, beta). The
+        compute-optimal split then has a closed form.
+
+    Returns
+    -------
+    callable
+        A decorator that makes a `Law` of a function; loss in nats per token.
+
+    Raises
+    ------
+    ModelError
+        If something is named that the signature does not have.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> from forescale.terms import Amplitude
+    >>> @fs.law(terms={"A": Amplitude("n_params", "alpha")}, floor="E")  # doctest: +SKIP
+    ... def by_size(n_params, *, E, A, alpha):
+    ...     "L(N) = E + A / N^alpha."
+    ...     return E + A / n_params**alpha
+    """
 
     def register(function: Callable[..., Any]) -> Law:
         kinds = inspect.signature(function).parameters.values()

@@ -64,6 +64,10 @@ def trends_of(source: Estimate, compute: tuple[Quantity, Quantity], *, cost: str
     ModelError
         If the law has other inputs or no optimum; see `allocate`.
 
+    References
+    ----------
+    Kaplan et al. 2020, arXiv:2001.08361, section 6.3, for the trends. That a joint law has them as limits is ours.
+
     Examples
     --------
     >>> import forescale as fs

@@ -55,6 +55,13 @@ class Model:
     ------
     ModelError
         If a prior is missing or belongs to no parameter, or the reference does not fit the law.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> model = fs.load_model("chinchilla").with_priors(alpha=fs.Prior("normal", mu=0.35, sigma=0.05))
+    >>> model.priors["alpha"].median
+    0.35
     """
 
     name: str

@@ -45,6 +45,15 @@ class Observations(FrozenTable):
     ------
     DataError
         If a column is missing, ragged, not positive and finite where it must be, or if run names repeat.
+
+    Examples
+    --------
+    >>> import pandas as pd
+    >>> import forescale as fs
+    >>> table = pd.DataFrame({"params": ["70M", "1B"], "tokens": ["1.4B", "20B"], "loss": [4.1, 2.9]})
+    >>> runs = fs.Observations.from_frame(table)
+    >>> runs.column("flops").tolist()
+    [5.88e+17, 1.2e+20]
     """
 
     name: str = "runs"

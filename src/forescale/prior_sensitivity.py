@@ -137,7 +137,9 @@ def prior_sensitivity(
     target = target_of(fit, of, compute=compute, cost=cost, inputs=inputs)
     tree = _aligned(fit, target)
     prior, likelihood = (_sensitivities(tree, group) for group in ("prior", "likelihood"))
-    alone = {str(name): _sensitivities(tree, "prior", str(name)) for name in tree["log_prior"].data_vars}
+    # a flat prior raised to a power is itself: nothing is sensitive to it, and there is no tail to smooth
+    shaped = [str(name) for name, values in tree["log_prior"].data_vars.items() if np.ptp(values.values) > 0]
+    alone = {name: _sensitivities(tree, "prior", name) for name in shaped}
     rows = []
     for name in prior:
         led_by = _leader({other: found[name] for other, found in alone.items()})

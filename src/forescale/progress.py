@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Iterable
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,6 +16,8 @@ def shown_on(wanted: bool | None) -> tuple[Console, bool]:
     from rich.console import Console
 
     console = Console(file=sys.stderr)
+    if console.is_jupyter and not find_spec("ipywidgets"):  # rich would warn at every bar, and draw none
+        console = Console(file=sys.stderr, force_jupyter=False, force_terminal=False)
     return console, console.is_terminal or console.is_jupyter if wanted is None else wanted
 
 

@@ -178,7 +178,7 @@ def _plan(
         raise DataError("state one plan: tokens_per_param=, n_params= or like=")
     if tokens_per_param is not None:
         (ratio,) = positive("tokens_per_param", tokens_per_param)
-        plan = f"{ratio:.6g} tokens per parameter"
+        plan = f"{ratio:.6g} token{'' if ratio == 1 else 's'} per parameter"
         sizes = np.exp(log_size_at_ratio(cost, np.log(flops), ratio))
     elif n_params is not None:
         plan = f"the rule {getattr(n_params, '__name__', n_params)}" if callable(n_params) else "the given n_params"

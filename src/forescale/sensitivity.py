@@ -236,6 +236,10 @@ def sensitivity(
     conditional on there being one; their share is in the column ``never`` of every table. Where log C* has so heavy
     a tail that a quadratic of all parameters explains less than 90 % of its variance, shares are told of its ranks.
 
+    References
+    ----------
+    Saltelli et al. 2008, Global Sensitivity Analysis: The Primer, chapter 4, for shares of variance.
+
     Examples
     --------
     >>> import forescale as fs

@@ -137,10 +137,19 @@ def published_trends(
     random_seed : int, Generator or None
         Seed; fixed by default, so that published trends are the same each time.
 
+    Returns
+    -------
+    PublishedTrends
+        For `contradiction` and `sensitivity`; draws of dims ("chain", "draw"), one where the card has no spread.
+
     Raises
     ------
     ModelError
         If there is no such card, or it lacks a trend.
+
+    References
+    ----------
+    Kaplan et al. 2020, arXiv:2001.08361, section 6.3; each card has its own ``citation``.
 
     Examples
     --------

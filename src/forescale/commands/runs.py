@@ -75,7 +75,11 @@ def _fit(
     ctx.meta[WRITTEN] = f"{out} is written"
     document = {"command": "fit", "source": result.name, "out": out, **console.fit_document(result, prob)}
     answers.answer(console.fit_table(result, prob), document, console.fit_rows(result, prob))
-    answers.say(f"Saved in {out}; the seed is {result.seed}.", *console.next_commands(out, result.law))
+    again = [runs, *([] if model == arguments.DEFAULT_MODEL else ["--model", model])]
+    again += [word for option in columns or () for word in ("--columns", option)]
+    again += [word for option in where or () for word in ("--where", option)]
+    again += ["--all-runs"] if all_runs else []
+    answers.say(f"Saved in {out}; the seed is {result.seed}.", *console.next_commands(out, result.law, again))
 
 
 @app.command("forecast")

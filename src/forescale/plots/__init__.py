@@ -5,18 +5,39 @@ Nothing is shown, and no global state of matplotlib is touched; ``save_figure`` 
 
 from forescale.plots.allocations import TRAINED, plot_allocation
 from forescale.plots.backtests import plot_coverage, plot_forecasts, plot_pit, plot_scores
+from forescale.plots.comparisons import plot_divergence, plot_loo_differences
+from forescale.plots.contours import plot_contours
+from forescale.plots.contradictions import plot_contradiction, plot_crossing_exponents
+from forescale.plots.isoflops import plot_isoflops
 from forescale.plots.losses import plot_loss
+from forescale.plots.pairs import plot_pairs
+from forescale.plots.predictive import plot_loo_pit, plot_predictive
+from forescale.plots.priors import plot_priors
 from forescale.plots.residuals import plot_residuals
 from forescale.plots.saving import save_figure
+from forescale.plots.sensitivities import plot_elasticities, plot_shares, plot_tornado
 
 __all__ = [
     "TRAINED",
     "plot_allocation",
+    "plot_contours",
+    "plot_contradiction",
     "plot_coverage",
+    "plot_crossing_exponents",
+    "plot_divergence",
+    "plot_elasticities",
     "plot_forecasts",
+    "plot_isoflops",
+    "plot_loo_differences",
+    "plot_loo_pit",
     "plot_loss",
+    "plot_pairs",
     "plot_pit",
+    "plot_predictive",
+    "plot_priors",
     "plot_residuals",
     "plot_scores",
+    "plot_shares",
+    "plot_tornado",
     "save_figure",
 ]

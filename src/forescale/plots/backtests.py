@@ -16,10 +16,10 @@ from matplotlib.axes import Axes
 from forescale.backtest import DISTANCES, Backtest
 from forescale.draws import check_prob
 from forescale.errors import DataError
-from forescale.plots.drawing import BLUE, GREY, axes, finish_below, mass, note, plain_log_ticks, shift, style
+from forescale.plots.drawing import BLUE, GREY, axes, finish_below, mass, plain_log_ticks, shift, style
+from forescale.plots.pits import pit_axes, pit_band, pit_line
 from forescale.proportions import share_interval
 from forescale.scoring import PROBS, SCORED, coverage_name
-from forescale.uniformity import ecdf, envelope
 
 #: Scores that can be drawn by table, with their units.
 SCORES = {
@@ -27,7 +27,6 @@ SCORES = {
     "interval_score": f"interval score of {100 * SCORED:g} % bands (% of loss, lower is better)",
     "log_score": "log score (nats, lower is better)",
 }
-_PLACES = 100  # steps of a distribution function of PITs
 _BESIDE = 5  # typographic points between models at one place
 
 
@@ -127,6 +126,12 @@ def plot_pit(result: Backtest, ax: Axes | None = None, *, prob: float = 0.9) -> 
     References
     ----------
     Säilynoja, Bürkner and Vehtari 2022 (arXiv:2103.10522).
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> found = fs.backtest(fs.load_dataset("openeurollm"), random_seed=1)  # doctest: +SKIP
+    >>> plot_pit(found)  # doctest: +SKIP
     """
     check_prob(prob)
     points, ax = _scored(result), axes(ax)
@@ -135,28 +140,14 @@ def plot_pit(result: Backtest, ax: Axes | None = None, *, prob: float = 0.9) -> 
     sizes = groups[models[0][1].index].value_counts()
     every, as_one = int(sizes.sum()), int(sizes.sum() ** 2 / (sizes**2).sum())  # Kish's effective number of groups
     whose = "table" if points["table"].nunique() > 1 else "cut"
-    steps = np.arange(1, _PLACES) / _PLACES
-    ends = np.concatenate([[0.0], steps, [1.0]])
-    for count, color, told in (
-        (as_one, "0.93", f"{100 * prob:g} % of lines, if runs of a {whose} came as one"),
-        (every, "0.82", f"{100 * prob:g} % of lines, if all {every} forecasts were independent"),
-    ):
-        _, lower, upper = envelope(count, _PLACES, prob)
-        low, high = _whole(lower - steps), _whole(upper - steps)
-        ax.fill_between(ends, low, high, color=color, lw=0, label=told)
-    seen = [low, high]
+    told = f"{100 * prob:g} % of lines, if runs of a {whose} came as one"
+    pit_band(ax, as_one, prob, "0.93", told)
+    told = f"{100 * prob:g} % of lines, if all {every} forecasts were independent"
+    seen = [pit_band(ax, every, prob, "0.82", told)]
     for index, (name, mine) in enumerate(models):
-        places = np.minimum((mine["pit"] * _PLACES).astype(int), _PLACES - 1)
-        line = _whole(ecdf(places, _PLACES) - steps)
         color, dashes, _ = style(index)
-        ax.plot(ends, line, color=color, ls=dashes, lw=1.5, label=name)
-        seen.append(line)
-    ax.axhline(0, color=GREY, lw=0.8)
-    for height, words in ((0.96, "losses forecast too high"), (0.04, "losses forecast too low")):
-        note(ax, words, (1, height), (-6, 0), xycoords="axes fraction", ha="right", va="center", color=GREY)
-    most = 1.1 * max(np.abs(each).max() for each in seen)
-    ax.set(xlim=(0, 1), ylim=(-most, most))
-    ax.set(xlabel="PIT (share of the forecast below the loss that came)", ylabel="forecasts up to it, less uniform (%)")
+        seen.append(pit_line(ax, mine["pit"], name, color=color, dashes=dashes))
+    pit_axes(ax, "forecasts", max(seen))
     return finish_below(ax, _title(result, points, "PIT"))
 
 
@@ -181,6 +172,12 @@ def plot_scores(result: Backtest, ax: Axes | None = None, *, score: str = "crps"
     ------
     DataError
         If there is no such score, or there is no point that all models scored.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> found = fs.backtest(fs.load_dataset("openeurollm"), random_seed=1)  # doctest: +SKIP
+    >>> plot_scores(found, score="interval_score")  # doctest: +SKIP
     """
     if score not in SCORES:
         raise DataError(f"no score is called {score!r}; there are {', '.join(SCORES)}")
@@ -226,6 +223,12 @@ def plot_forecasts(result: Backtest, ax: Axes | None = None, *, model: str | Non
     ------
     DataError
         If no forecast of that model was scored.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> found = fs.backtest(fs.load_dataset("openeurollm"), random_seed=1)  # doctest: +SKIP
+    >>> plot_forecasts(found, model="coupled")  # doctest: +SKIP
     """
     names = list(result.points["model"].unique())
     name = names[0] if model is None and names else model
@@ -269,11 +272,6 @@ def _groups(points: pd.DataFrame) -> tuple[pd.Series[Any], str]:
     if tables > 1:
         return points["table"], f"over {tables} tables,\nwithin which runs hang together"
     return points["cut"], f"over {cuts} cut{'s' * (cuts > 1)} of one table,\nwhich share runs: too short"
-
-
-def _whole(difference: Any) -> Any:
-    """In percent, and with both ends, where distribution functions agree."""
-    return np.concatenate([[0.0], 100 * difference, [0.0]])
 
 
 def _beside(ax: Axes, index: int, models: int, x: Any, y: Any, *, vertical: bool = False) -> Any:

@@ -37,9 +37,22 @@ LABELS = {
 _HALO = (withStroke(linewidth=2.5, foreground="white"),)
 
 
-def axes(ax: Axes | None, height: float = 4.4) -> Axes:
-    """The axes given, or those of a new figure (height in inches)."""
-    return Figure(figsize=(6.4, height), layout="constrained").add_subplot() if ax is None else ax
+def axes(ax: Axes | None, height: float = 4.4, width: float = 6.4) -> Axes:
+    """The axes given, or those of a new figure (height and width in inches)."""
+    return Figure(figsize=(width, height), layout="constrained").add_subplot() if ax is None else ax
+
+
+def panels(ax: Axes, rows: int, columns: int, *, across: float, down: float, **kind: Any) -> list[list[Axes]]:
+    """Panels within the place of one axes, which shows nothing of its own but heading and legend.
+
+    So a figure of many panels is asked for, given and saved as any other. The gaps between panels are in widths and
+    heights of one.
+    """
+    ax.set_axis_off()
+    width, height = 1 / (columns + across * (columns - 1)), 1 / (rows + down * (rows - 1))
+    lefts = [column * width * (1 + across) for column in range(columns)]
+    bottoms = [1 - height - row * height * (1 + down) for row in range(rows)]
+    return [[ax.inset_axes((left, bottom, width, height), **kind) for left in lefts] for bottom in bottoms]
 
 
 def finish(ax: Axes, heading: str, **legend: Any) -> Axes:
@@ -52,11 +65,11 @@ def finish(ax: Axes, heading: str, **legend: Any) -> Axes:
     return ax
 
 
-def finish_below(ax: Axes, heading: str, legend_title: str | None = None) -> Axes:
-    """As `finish`, with the legend below the axis, where it hides nothing."""
+def finish_below(ax: Axes, heading: str, legend_title: str | None = None, **legend: Any) -> Axes:
+    """As `finish`, with the legend below the axis, where it hides nothing; in two columns unless told otherwise."""
     below = ax.transAxes + shift(ax, 0, -40)
-    legend: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below, "ncols": 2}
-    return finish(ax, heading, title=legend_title, title_fontsize=8, alignment="left", **legend)
+    place: dict[str, Any] = {"loc": "upper center", "bbox_to_anchor": (0.5, 0), "bbox_transform": below, "ncols": 2}
+    return finish(ax, heading, title=legend_title, title_fontsize=8, alignment="left", **place | legend)
 
 
 def style(index: int) -> tuple[str, Any, str]:

@@ -17,8 +17,9 @@ _REPEATS = 50  # draws of the noise for each posterior draw
 def plot_residuals(fit: Fit, ax: Axes | None = None, *, prob: float = 0.9) -> Axes:
     """Residuals of the runs and the band of the noise, in percent of loss.
 
-    A residual is ``100 (loss / law - 1)``, its median over the posterior. Where each run's standard error is
-    known, the band is of the scatter beyond it, and the points carry it as bars.
+    A residual is ``100 (loss / law - 1)``, its median over the posterior; of a model with a structured deviation, law
+    and deviation together. Where each run's standard error is known, the band is of the scatter beyond it, and the
+    points carry it as bars.
 
     Parameters
     ----------
@@ -33,6 +34,17 @@ def plot_residuals(fit: Fit, ax: Axes | None = None, *, prob: float = 0.9) -> Ax
     -------
     Axes
         Residuals against compute, or against the law's first input in a table without compute.
+
+    Raises
+    ------
+    DataError
+        If prob is not between 0 and 1.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> fit = fs.fit(fs.load_dataset("hoffmann2022"), random_seed=1)  # doctest: +SKIP
+    >>> plot_residuals(fit).figure.savefig("residuals.png")  # doctest: +SKIP
     """
     ax = axes(ax)
     runs, data = fit.observations, fit.model.data(fit.observations)
@@ -48,7 +60,8 @@ def plot_residuals(fit: Fit, ax: Axes | None = None, *, prob: float = 0.9) -> Ax
     beyond, with_se = (" beyond s.e.", " ± s.e.") if fit.noise.needs_se else ("", "")
 
     ax.axhspan(low, high, color=BLUE, alpha=0.2, lw=0, label=f"run (noise{beyond}), {mass(prob)}")
-    ax.axhline(0, color=BLUE, lw=1.2, label="the law's curve")
+    curve = "the law's curve" + (" and deviation" if fit.model.discrepancy.structured else "")
+    ax.axhline(0, color=BLUE, lw=1.2, label=curve)
     ax.errorbar(runs.column(against), residual, bars, label=f"{len(runs)} runs{with_se}", **RUN)
     log_axis(ax, "x", against)
     ax.set_ylabel("residual, loss above the law (% of loss)")

@@ -31,6 +31,13 @@ def save_figure(figure: Axes | Figure, path: str | Path) -> Path:
     ------
     FileError
         If the suffix names no format that matplotlib writes.
+
+    Examples
+    --------
+    >>> from tempfile import TemporaryDirectory
+    >>> with TemporaryDirectory() as folder:
+    ...     save_figure(Figure(), Path(folder) / "empty.pdf").name
+    'empty.pdf'
     """
     whole: Any = figure.get_figure(root=True)
     path = Path(path)

@@ -1,0 +1,101 @@
+"""`report`: a whole analysis as one page."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+import forescale as fs
+from forescale import arguments
+from forescale.app import WRITTEN, app, output, progress_wanted
+from forescale.errors import DataError, FileError
+
+if TYPE_CHECKING:
+    from forescale.budgets import Quantities
+    from forescale.draws import Estimate
+
+Page = Annotated[Path, typer.Option(metavar="FILE", help="Where to write it: .html, or .md with figures beside it.")]
+Plans = Annotated[
+    list[str] | None, typer.Option("--plan", metavar="NAME=N,D", help="A run in mind: big=70B,1.4T; repeatable.")
+]
+Beside = Annotated[
+    str | None, typer.Option(metavar="SOURCE", help="A second fit's file or published estimate, to be compared.")
+]
+Backtest = Annotated[bool, typer.Option("--backtest", help="Also backtest the fit's model on its runs, in minutes.")]
+Results = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="With --backtest: keeps its scores, or has them from `forescale backtest`."),
+]
+
+
+@app.command("report")
+def _report(
+    ctx: typer.Context,
+    source: arguments.Source,
+    out: Page = Path("report.html"),
+    compute: arguments.Budgets = None,
+    plan: Plans = None,
+    beside: Beside = None,
+    backtest: Backtest = False,
+    results: Results = None,
+    cost: arguments.Cost = "6ND",
+    seed: arguments.NoiseSeed = 0,
+    force: arguments.Force = False,
+    quiet: arguments.Quiet = False,
+    prob: arguments.Prob = 0.9,
+) -> None:
+    """Write the whole analysis up as one page.
+
+    Example: forescale report fit.nc --compute 5.76e23,1e26 --plan big=70B,1.4T
+    """
+    if results is not None and not backtest:
+        raise typer.BadParameter("--results goes with --backtest")
+    arguments.check_target(out, force=force, sources=[word for word in (source, beside) if word])
+    if out.suffix not in (".html", ".md"):
+        raise FileError(f"{out}: a report is written as .html or .md; the suffix says which")
+    estimate = arguments.load_source(source)
+    second = None if beside is None else arguments.load_source(beside)
+    plans = dict(_plan(name, sizes) for name, sizes in arguments.pairs("--plan", plan))
+
+    from forescale.report import report, usual_budgets
+
+    budgets: Quantities = arguments.budgets(compute) if compute else usual_budgets(estimate, cost)
+    made = report(
+        estimate,
+        budgets,
+        plans=plans,
+        cost=cost,
+        prob=prob,
+        backtest=_backtest(estimate, seed, results, progress_wanted(quiet)) if backtest else None,
+        compare_with=_beside(estimate, second, budgets, cost, seed, progress_wanted(quiet)),
+        random_seed=seed,
+    )
+    made.save(out)
+    ctx.meta[WRITTEN] = f"{out} is written"
+    output(as_json=False, quiet=quiet).say(f"Report of {estimate.name} in {out}; it opens in any browser.")
+
+
+def _plan(name: str, sizes: str) -> tuple[str, tuple[str, str]]:
+    n_params, comma, n_tokens = sizes.partition(",")
+    if not comma or "," in n_tokens:
+        raise DataError(f"--plan {name}={sizes}: a plan is NAME=N,D, parameters and tokens, such as big=70B,1.4T")
+    return name, (n_params, n_tokens)
+
+
+def _beside(
+    first: Estimate, second: Estimate | None, budgets: Quantities, cost: str, seed: int, progress: bool
+) -> Estimate | fs.Comparison | None:
+    """Two fits of one table are scored on it; any other pair is set side by side."""
+    if not isinstance(first, fs.Fit) or not isinstance(second, fs.Fit):
+        return second
+    if first.observations.sha256 != second.observations.sha256:
+        return second
+    return fs.compare(first, second, compute=budgets, cost=cost, random_seed=seed, progress=progress)
+
+
+def _backtest(estimate: Estimate, seed: int, results: Path | None, progress: bool) -> fs.Backtest:
+    if not isinstance(estimate, fs.Fit):
+        raise DataError(f"--backtest needs a fit, whose runs are cut and fitted again; {estimate.name} is none")
+    return fs.backtest(estimate.observations, estimate.model, random_seed=seed, results=results, progress=progress)

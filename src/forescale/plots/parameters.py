@@ -1,0 +1,48 @@
+"""Parameters in figures: which are shown, and what each is called, with its unit."""
+
+from __future__ import annotations
+
+from forescale.model import Model
+from forescale.structured import AMPLITUDE
+from forescale.terms import Amplitude
+from forescale.units import format_quantity
+
+_SIZES = {
+    "n_params": ("N", "parameters"),
+    "n_tokens": ("D", "tokens"),
+    "flops": ("C", "FLOPs"),
+    "min_flops": ("C_min", "FLOPs"),
+    "min_steps": ("S_min", "steps"),
+}
+_SCATTER = {"sigma": "scale of log loss", "nu": "degrees of freedom", AMPLITUDE: "scale of log loss"}
+
+
+def free_names(model: Model) -> list[str]:
+    """What the card's priors are on: of the law, the noise and how large a deviation is, without its weights."""
+    law = [model.prior_name(name) for name in model.law.parameters]
+    return [*law, *model.noise.parameters, *([AMPLITUDE] if model.discrepancy.structured else [])]
+
+
+def parameter_label(model: Model, name: str) -> str:
+    """Name a variable of the posterior, with its unit in brackets where it is known.
+
+    Examples
+    --------
+    >>> from forescale.catalog import load_model
+    >>> model = load_model("chinchilla")
+    >>> [parameter_label(model, name) for name in ("E", "A_effect", "A", "alpha")]
+    ['E (nats per token)', 'A_effect (nats at N = 100M)', 'A (nats × parameters^alpha)', 'alpha (exponent)']
+    """
+    law = model.law
+    units = dict(_SCATTER)
+    if law.floor:
+        units[law.floor] = "nats per token"
+    if law.coupling:
+        units[law.coupling] = "coupling"
+    for parameter, term in law.terms.items():
+        letter, unit = _SIZES.get(term.size, (term.size, term.size))
+        units[term.exponent] = "exponent"
+        units[parameter] = f"nats × {unit}^{term.exponent}" if isinstance(term, Amplitude) else unit
+        if term.size in model.reference:
+            units[f"{parameter}_effect"] = f"nats at {letter} = {format_quantity(model.reference[term.size])}"
+    return f"{name} ({units[name]})" if name in units else name

@@ -5,7 +5,8 @@ import pytest
 import xarray as xr
 
 from forescale.errors import ModelError
-from forescale.laws import LAWS, Amplitude, CriticalSize, get_law, law
+from forescale.laws import LAWS, get_law, law
+from forescale.terms import Amplitude, CriticalSize
 
 ALL = pytest.mark.parametrize("one", LAWS.values(), ids=LAWS)
 INPUTS = {"n_params": 3e9, "n_tokens": 7e10, "min_steps": 2e4, "x": 4e9}

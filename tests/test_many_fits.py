@@ -196,7 +196,7 @@ def test_calibration_is_the_same_whoever_does_it(client, tmp_path):
 OWN_LAW = """
 import sys, forescale as fs
 from forescale.backtest import backtest
-from forescale.laws import Amplitude
+from forescale.terms import Amplitude
 
 @fs.law(terms={"A": Amplitude("n_params", "alpha"), "B": Amplitude("n_tokens", "beta")}, floor="E")
 def homemade(n_params, n_tokens, *, E, A, B, alpha, beta):

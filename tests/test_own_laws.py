@@ -7,8 +7,9 @@ import pytest
 
 import forescale as fs
 from forescale import own_laws
-from forescale.laws import LAWS, Amplitude, get_law, law
+from forescale.laws import LAWS, get_law, law
 from forescale.own_laws import SentLaw, send
+from forescale.terms import Amplitude
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""The scaling laws: pure functions, registered once each.
+"""What a law is, and the register of them.
 
 A law is a function whose positional arguments are inputs and whose keyword-only arguments are parameters.
 Its body uses operators, ``np.exp`` and ``np.log`` only, so the same line runs on floats, NumPy, xarray and
@@ -15,7 +15,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from forescale.errors import ModelError
-from forescale.terms import Amplitude, CriticalSize, Term
+from forescale.terms import Term
 
 
 class Named(Protocol):
@@ -190,108 +190,3 @@ def get_law(name: str) -> Law:
     near = difflib.get_close_matches(name, LAWS, n=1)
     hint = f" Did you mean {near[0]!r}?" if near else ""
     raise ModelError(f"no law is called {name!r}; there are {', '.join(sorted(LAWS))}.{hint}")
-
-
-@law(
-    terms={"A": Amplitude("n_params", "alpha"), "B": Amplitude("n_tokens", "beta")},
-    floor="E",
-    sum_of_powers=lambda E, A, B, alpha, beta: (A, alpha, B, beta),
-)
-def chinchilla(n_params: Any, n_tokens: Any, *, E: Any, A: Any, B: Any, alpha: Any, beta: Any) -> Any:
-    """L(N, D) = E + A / N^alpha + B / D^beta.
-
-    Source: Hoffmann et al. 2022 (arXiv:2203.15556), equation 2. E, A, B in nats per token at N, D in units of
-    one parameter and one token.
-    """
-    return E + A / n_params**alpha + B / n_tokens**beta
-
-
-@law(
-    terms={"N_c": CriticalSize("n_params", "alpha_N"), "D_c": CriticalSize("n_tokens", "alpha_D")},
-    sum_of_powers=lambda N_c, D_c, alpha_N, alpha_D: (
-        N_c ** (alpha_N / alpha_D),
-        alpha_N / alpha_D,
-        D_c,
-        1.0,
-    ),
-)
-def kaplan(n_params: Any, n_tokens: Any, *, N_c: Any, D_c: Any, alpha_N: Any, alpha_D: Any) -> Any:
-    """L(N, D) = [ (N_c / N)^(alpha_N / alpha_D) + D_c / D ]^alpha_D.
-
-    Source: Kaplan et al. 2020 (arXiv:2001.08361), equation 1.5. N_c in parameters (without embeddings in the
-    paper), D_c in tokens.
-    """
-    return ((N_c / n_params) ** (alpha_N / alpha_D) + D_c / n_tokens) ** alpha_D
-
-
-@law(
-    terms={"N_c": CriticalSize("n_params", "alpha_N"), "D_c": CriticalSize("n_tokens", "alpha_D")},
-    floor="E",
-    sum_of_powers=lambda E, N_c, D_c, alpha_N, alpha_D: (N_c**alpha_N, alpha_N, D_c**alpha_D, alpha_D),
-)
-def kaplan_additive(n_params: Any, n_tokens: Any, *, E: Any, N_c: Any, D_c: Any, alpha_N: Any, alpha_D: Any) -> Any:
-    """L(N, D) = E + (N_c / N)^alpha_N + (D_c / D)^alpha_D.
-
-    The sum of Kaplan et al.'s two one-dimensional powers (arXiv:2001.08361, equations 1.1 and 1.2) and an
-    irreducible term: the chinchilla law with A = N_c^alpha_N and B = D_c^alpha_D.
-    """
-    return E + (N_c / n_params) ** alpha_N + (D_c / n_tokens) ** alpha_D
-
-
-@law(
-    terms={"N_c": CriticalSize("n_params", "alpha_N"), "D_c": CriticalSize("n_tokens", "alpha_D")},
-    floor="E",
-    sum_of_powers=lambda E, N_c, D_c, alpha_N, alpha_D: (N_c ** (alpha_N / alpha_D), alpha_N / alpha_D, D_c, 1.0),
-)
-def kaplan_floor(n_params: Any, n_tokens: Any, *, E: Any, N_c: Any, D_c: Any, alpha_N: Any, alpha_D: Any) -> Any:
-    """L(N, D) = E + [ (N_c / N)^(alpha_N / alpha_D) + D_c / D ]^alpha_D.
-
-    Kaplan et al.'s joint law (arXiv:2001.08361, equation 1.5) and an irreducible term.
-    """
-    return E + ((N_c / n_params) ** (alpha_N / alpha_D) + D_c / n_tokens) ** alpha_D
-
-
-@law(
-    terms={"A": Amplitude("n_params", "alpha"), "B": Amplitude("n_tokens", "beta")},
-    floor="E",
-    coupling="kappa",
-    sum_of_powers=lambda E, A, B, alpha, beta, kappa: (A ** (1 / kappa), alpha / kappa, B ** (1 / kappa), beta / kappa),
-)
-def coupled(n_params: Any, n_tokens: Any, *, E: Any, A: Any, B: Any, alpha: Any, beta: Any, kappa: Any) -> Any:
-    """L(N, D) = E + [ (A / N^alpha)^(1 / kappa) + (B / D^beta)^(1 / kappa) ]^kappa.
-
-    Between the two published forms: kappa = 1 is Hoffmann et al. 2022 (arXiv:2203.15556), equation 2, and
-    kappa = beta, with A = N_c^alpha and B = D_c^beta, is Kaplan et al. 2020 (arXiv:2001.08361), equation 1.5, and a
-    floor. As kappa falls to zero only the larger of the two terms is paid; below about 0.01 numbers overflow. The
-    family is ours.
-    """
-    return E + ((A / n_params**alpha) ** (1 / kappa) + (B / n_tokens**beta) ** (1 / kappa)) ** kappa
-
-
-@law(terms={"N_c": CriticalSize("n_params", "alpha_N"), "S_c": CriticalSize("min_steps", "alpha_S")})
-def learning_curve(n_params: Any, min_steps: Any, *, N_c: Any, S_c: Any, alpha_N: Any, alpha_S: Any) -> Any:
-    """L(N, S_min) = (N_c / N)^alpha_N + (S_c / S_min)^alpha_S.
-
-    Source: Kaplan et al. 2020 (arXiv:2001.08361), equations 1.6 and 5.6; with unlimited data, after warm-up. S_min
-    is the number of steps that would do at batches far above the critical size (`forescale.critical_batch`).
-    """
-    return (N_c / n_params) ** alpha_N + (S_c / min_steps) ** alpha_S
-
-
-@law(terms={"x_c": CriticalSize("x", "alpha")})
-def power(x: Any, *, x_c: Any, alpha: Any) -> Any:
-    """L(x) = (x_c / x)^alpha.
-
-    Source: Kaplan et al. 2020 (arXiv:2001.08361), equations 1.1 to 1.3; x is N, D, C or C_min, and x_c in
-    its unit.
-    """
-    return (x_c / x) ** alpha
-
-
-@law(terms={"A": Amplitude("x", "alpha")}, floor="E")
-def shifted_power(x: Any, *, E: Any, A: Any, alpha: Any) -> Any:
-    """L(x) = E + A / x^alpha.
-
-    Source: Henighan et al. 2020 (arXiv:2010.14701), equation 1.1, with A = x_0^alpha; x is N, D or C.
-    """
-    return E + A / x**alpha

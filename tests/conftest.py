@@ -37,6 +37,9 @@ def simulate():
         n = scale * 10 ** rng.uniform(7.5, 10.5, runs)
         d = scale * 10 ** rng.uniform(8.8, 11.8, runs)
         minima = {"min_flops": 3 * n * d, "min_steps": d / 2**20}  # at a critical batch size of 2^19 tokens
+        # of a generator of its own, so that other laws' tables are as they were
+        minima["unique_tokens"] = d / 10 ** np.random.default_rng([seed, 1]).uniform(0, 2, runs)
+        minima["n_experts"] = 2.0 ** np.random.default_rng([seed, 2]).integers(0, 10, runs)
         table = {"n_params": n, "n_tokens": d, "flops": 6 * n * d, **minima}
         loss = law(table, truth) * np.exp(sigma * rng.standard_t(5, runs))
         return fs.Observations.from_frame(pd.DataFrame({**table, "loss": loss}), name=f"simulated {law.name}")

@@ -22,7 +22,9 @@ def runs(hoffmann):
     """The Hoffmann runs with every input that a card has, as if trained at a critical batch size of 2^19 tokens."""
     table = hoffmann.table.drop(columns="run")
     minima = {"min_flops": table["flops"] / 2, "min_steps": table["n_tokens"] / 2**20}
-    return fs.Observations.from_frame(table.assign(**minima))
+    minima["n_experts"] = np.resize([1.0, 8.0, 64.0], len(table))
+    pool = {"unique_tokens": table["n_tokens"] / np.geomspace(1, 50, len(table))}
+    return fs.Observations.from_frame(table.assign(**minima, **pool))
 
 
 def test_every_law_has_a_card():
@@ -48,6 +50,8 @@ def test_prior_predictive_is_right_for_language_models(name):
     """
     n = np.logspace(6, 12, 7)
     points = {"n_params": n, "n_tokens": 20 * n, "flops": 120 * n**2, "min_flops": 60 * n**2, "min_steps": 1e4}
+    points["unique_tokens"] = points["n_tokens"]
+    points["n_experts"] = 64.0
     model = fs.load_model(name)
     low, middle, high = (
         model.prior_predictive(points, draws=20_000, random_seed=0)["mean"].quantile(

@@ -16,7 +16,8 @@ def test_every_card_is_an_estimate(name):
     assert set(estimate.posterior.data_vars) == set(estimate.law.parameters)
     assert estimate.uncertainty
     assert "arXiv" in estimate.citation
-    points = {"n_params": 1e9, "n_tokens": 2e10, "flops": 1.2e20, "min_flops": 6e19, "min_steps": 1e4}
+    points = {"n_params": 1e9, "n_tokens": 2e10, "flops": 1.2e20, "min_flops": 6e19, "min_steps": 1e4, "n_experts": 64}
+    points["unique_tokens"] = 1e10
     loss = fs.forecast(estimate, **{key: points[key] for key in estimate.law.inputs}).draws["mean"]
     assert 1.5 < float(loss.median()) < 4
     for key, value in estimate.values.items():

@@ -62,6 +62,10 @@ from .regret import Regret as Regret
 from .regret import regret as regret
 from .report import Report as Report
 from .report import report as report
+from .routing import EffectiveParams as EffectiveParams
+from .routing import RoutingCutoff as RoutingCutoff
+from .routing import effective_params as effective_params
+from .routing import routing_cutoff as routing_cutoff
 from .rules import PowerRule as PowerRule
 from .sensitivity import Sensitivity as Sensitivity
 from .sensitivity import sensitivity as sensitivity

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
@@ -9,9 +10,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from forescale.budgets import Array, Bounds, Quantities, check_splits, positive, size_range
+from forescale.budgets import Array, Bounds, Quantities, Quantity, check_splits, positive, size_range, with_pool
 from forescale.draws import INTERVAL_KIND, Estimate, band, long_table
-from forescale.errors import ModelError
+from forescale.errors import ForescaleWarning, ModelError
+from forescale.laws import Law
 from forescale.optimum import closed_exponents, has_closed_form, local_exponents, log_optimal_size
 from forescale.units import CostModel, cost_model, format_quantity
 
@@ -24,6 +26,8 @@ QUANTITIES: Columns = {
     "tokens_per_param": ("tokens per parameter", format_quantity),
     "loss": ("loss", "{:.4g}".format),
 }
+EPOCHS: Columns = {"epochs": ("epochs", "{:.3g}".format)}
+_USED_UP = 1e-6  # of loss: less than the last digit of any loss that is reported
 _SHOWN = 8  # budgets in a repr
 
 
@@ -40,7 +44,8 @@ class Allocation:
         token) and ``bound`` (whether a bound moved the split), of dims ("chain", "draw", "budget"); the
         coordinate budget is in FLOPs. ``a`` and ``b``, the exponents of N* ~ C^a and D* ~ C^b without bounds,
         of dims ("chain", "draw"); where the optimum is searched and need not be a power of compute, with
-        budget as well: d log N* / d log C and d log D* / d log C there.
+        budget as well: d log N* / d log C and d log D* / d log C there. Where the number of different tokens is
+        limited, also ``epochs``, n_tokens over that number.
 
     Notes
     -----
@@ -54,6 +59,11 @@ class Allocation:
     law: str
     cost: str
     draws: xr.Dataset = field(repr=False)
+
+    @property
+    def quantities(self) -> Columns:
+        """What is told of each budget, with its label and the form in which a repr writes it."""
+        return {**QUANTITIES, **(EPOCHS if "epochs" in self.draws else {})}
 
     @property
     def exponents(self) -> xr.Dataset:
@@ -71,13 +81,13 @@ class Allocation:
         Returns
         -------
         pandas.DataFrame
-            A row per budget and quantity (n_params, n_tokens, tokens_per_param, loss): flops, quantity,
-            median, lower, upper, prob, interval, and bound_share, the share of draws in which a bound moved
-            the split.
+            A row per budget and quantity (n_params, n_tokens, tokens_per_param, loss, and epochs where tokens
+            repeat): flops, quantity, median, lower, upper, prob, interval, and bound_share, the share of draws in
+            which a bound moved the split.
         """
         share = self.draws["bound"].mean(("chain", "draw"))
         entries = pd.DataFrame({"flops": self.draws["budget"], "bound_share": share})
-        table = long_table(entries, {name: self.draws[name] for name in QUANTITIES}, "quantity", prob)
+        table = long_table(entries, {name: self.draws[name] for name in self.quantities}, "quantity", prob)
         return table[[name for name in table if name != "bound_share"] + ["bound_share"]]
 
     def exponent_table(self, prob: float = 0.9) -> pd.DataFrame:
@@ -101,7 +111,7 @@ class Allocation:
     def __repr__(self) -> str:
         lines = [
             f"Allocation of compute by {self.source}: law {self.law}, cost {self.cost}",
-            *budget_lines(self.draws, QUANTITIES),
+            *budget_lines(self.draws, self.quantities),
         ]
         if "budget" not in self.draws["a"].dims:
             a, b = (band(self.draws[name].expand_dims("budget"), "{:.3f}".format) for name in ("a", "b"))
@@ -116,6 +126,7 @@ def allocate(
     cost: str | CostModel = "6ND",
     n_params_bounds: Bounds = (None, None),
     n_tokens_bounds: Bounds = (None, None),
+    unique_tokens: Quantity | None = None,
     method: str | None = None,
 ) -> Allocation:
     """Split budgets between parameters and tokens for the lowest loss.
@@ -137,6 +148,9 @@ def allocate(
     n_params_bounds, n_tokens_bounds : (lower, upper)
         Least and most parameters and tokens, each a number, a quantity such as "70B", or None. An optimum
         outside is moved along the budget line to the nearest split inside.
+    unique_tokens : float or str, optional
+        Of laws in which tokens repeat: how many different ones there are, such as "100B", for all budgets, or
+        "inf" for no limit. Then D* counts all tokens seen, and ``epochs`` is D* over this number.
     method : {"closed", "search"}, optional
         How the optimum is found; by default the closed form where there is one.
 
@@ -150,9 +164,15 @@ def allocate(
     DataError
         If a budget is not a number above zero, or cannot be spent within the bounds, or cannot pay for them.
     ModelError
-        If the law has other inputs, if there is no closed form and it is asked for, or if draws have no
+        If the law has other inputs, if tokens do not repeat in it and unique_tokens is given, if there is no
+        closed form and it is asked for, or if draws have no
         optimum between one parameter and one token, say because an exponent is all but zero; the message
         counts them.
+
+    Warns
+    -----
+    ForescaleWarning
+        If a budget is beyond what unique_tokens can use, so that neither more epochs nor more parameters help.
 
     References
     ----------
@@ -164,18 +184,19 @@ def allocate(
     >>> fs.allocate(fs.published("besiroglu2024"), "5.76e23")  # doctest: +ELLIPSIS
     Allocation of compute by besiroglu2024: law chinchilla, cost 6ND...
     """
-    check_splits(source.law)
+    law, pool = with_pool(source.law, unique_tokens)
+    check_splits(law)
     costs, flops = cost_model(cost), positive("compute", compute)
     if method is None:
-        method = "closed" if has_closed_form(source.law, costs) else "search"
-    if method not in {"closed", "search"} or (method == "closed" and not has_closed_form(source.law, costs)):
+        method = "closed" if has_closed_form(law, costs) else "search"
+    if method not in {"closed", "search"} or (method == "closed" and not has_closed_form(law, costs)):
         raise ModelError(
-            f"law {source.law.name!r} under cost {costs.name!r} has no method {method!r}; 'search' finds any "
+            f"law {law.name!r} under cost {costs.name!r} has no method {method!r}; 'search' finds any "
             "optimum, 'closed' that of a sum of two powers under '6ND'"
         )
     low, high = size_range(costs, flops, n_params_bounds, n_tokens_bounds)
     values, log_compute = law_values(source), np.log(flops)
-    free = np.exp(log_optimal_size(source.law, costs, log_compute, values, closed=method == "closed"))
+    free = np.exp(log_optimal_size(law, costs, log_compute, values, closed=method == "closed"))
     sizes = np.clip(free, low, high)
     _check_optima(source, flops, sizes)
     tokens = np.asarray(costs.n_tokens(flops, sizes))
@@ -183,19 +204,22 @@ def allocate(
         "n_params": sizes,
         "n_tokens": tokens,
         "tokens_per_param": tokens / sizes,
-        "loss": source.law({"n_params": sizes, "n_tokens": tokens}, values),
+        "loss": law({"n_params": sizes, "n_tokens": tokens}, values),
         "bound": (free < low) | (free > high),
+        **({} if pool is None else {"epochs": tokens / pool}),
     }
     draws = xr.Dataset(
         {name: (("chain", "draw", "budget"), array) for name, array in split.items()},
         coords={name: source.posterior[name].to_numpy() for name in ("chain", "draw")} | {"budget": flops},
     )
+    if pool is not None:
+        _warn_of_used_up_tokens(source, law, flops, pool, split, values)
     if method == "closed":
-        a, b = (exponent[..., 0] for exponent in closed_exponents(source.law, values))
+        a, b = (exponent[..., 0] for exponent in closed_exponents(law, values))
     else:
-        a, b = local_exponents(source.law, costs, log_compute, values)
+        a, b = local_exponents(law, costs, log_compute, values)
     dims = ("chain", "draw", "budget")[: a.ndim]
-    return Allocation(source.name, source.law.name, costs.name, draws.assign(a=(dims, a), b=(dims, b)))
+    return Allocation(source.name, law.name, costs.name, draws.assign(a=(dims, a), b=(dims, b)))
 
 
 def law_values(source: Estimate) -> dict[str, Array]:
@@ -222,6 +246,26 @@ def kind_of_band(draws: xr.Dataset) -> str:
     if draws.sizes["chain"] * draws.sizes["draw"] == 1:
         return "the law's curve; a single draw, so no uncertainty is known and no bands are shown"
     return f"median [90 % {INTERVAL_KIND}] of the law's curve, no discrepancy"
+
+
+def _warn_of_used_up_tokens(
+    source: Estimate, law: Law, flops: Array, pool: float, split: Mapping[str, Array], values: Mapping[str, Array]
+) -> None:
+    """Say where no split is better than others, since half the epochs of half the size reach the same loss."""
+    half = law({name: split[name] / 2 for name in ("n_params", "n_tokens")}, values)
+    used_up = np.mean(half <= (1 + _USED_UP) * split["loss"], axis=(0, 1))
+    told = [
+        f"{share:.0%} of draws at {format_quantity(float(budget))} FLOPs"
+        for budget, share in zip(flops, used_up, strict=True)
+        if share
+    ]
+    if told:
+        warnings.warn(
+            f"{source.name}: {format_quantity(pool)} different tokens are used up in {', '.join(told)}: a quarter of "
+            "that compute reaches the same loss, and how it is split is not determined. Ask for smaller budgets",
+            ForescaleWarning,
+            stacklevel=3,
+        )
 
 
 def _check_optima(source: Estimate, flops: Array, sizes: Array) -> None:

@@ -87,6 +87,10 @@ MinParams = Annotated[str | None, typer.Option(metavar="N", help="Fewest paramet
 MaxParams = Annotated[str | None, typer.Option(metavar="N", help="Most parameters to consider.")]
 MinTokens = Annotated[str | None, typer.Option(metavar="D", help="Fewest tokens to consider.")]
 MaxTokens = Annotated[str | None, typer.Option(metavar="D", help="Most tokens to consider, such as 15T.")]
+UniqueTokens = Annotated[
+    str | None,
+    typer.Option(metavar="U", help="Different tokens there are, such as 100B, or inf: where the law lets them repeat."),
+]
 Cost = Annotated[str, typer.Option(metavar="MODEL", help="What training costs: 6ND or 6ND+attention.")]
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A dataset, model, published estimate, or a file.")]

@@ -20,16 +20,39 @@ Bounds = tuple[Quantity | None, Quantity | None]
 #: Every decade of training compute that an estimate is asked about, in FLOPs, unless others are given.
 DECADES = tuple(float(f"1e{power}") for power in range(18, 29))
 
-_SPLIT = {"n_params", "n_tokens"}
+_SPLIT, POOL = {"n_params", "n_tokens"}, "unique_tokens"
+
+
+def with_pool(law: Law, unique_tokens: Quantity | None) -> tuple[Law, float | None]:
+    """Return the law with the number of different tokens held, and that number; infinity where there is no limit.
+
+    Raises
+    ------
+    DataError, ModelError
+        If it is no number above zero, or given for a law to which every token is new.
+    """
+    if unique_tokens is None:
+        return law, None
+    if POOL not in law.inputs:
+        able = sorted(name for name, known in LAWS.items() if POOL in known.inputs)
+        raise ModelError(
+            f"to law {law.name!r} every token is new, whatever unique_tokens; fit {' or '.join(able)}, or keep to the "
+            "tokens that there are by n_tokens_bounds"
+        )
+    held = np.inf if str(unique_tokens) == "inf" else float(positive(POOL, unique_tokens)[0])
+    return law.given(**{POOL: held}), held
 
 
 def check_splits(law: Law) -> None:
     """Refuse, with a ModelError that names those that can, a law that cannot split compute."""
     if set(law.inputs) != _SPLIT:
         able = sorted(name for name, known in LAWS.items() if set(known.inputs) == _SPLIT)
+        with_it = ""
+        if set(law.inputs) == {*_SPLIT, POOL}:
+            with_it = ". Of this one allocate() must know how many different tokens there are: unique_tokens='100B'"
         raise ModelError(
             f"law {law.name!r} with inputs {', '.join(law.inputs)} cannot split compute between n_params and "
-            f"n_tokens; {', '.join(able)} can"
+            f"n_tokens; {', '.join(able)} can{with_it}"
         )
 
 

@@ -216,7 +216,10 @@ def _show_model(model: fs.Model) -> tuple[Facts, Shown]:
         "description": model.description,
     }
     shown = [*card(f"Model {model.name}", facts), _quantile_table(priors, ["parameter", "prior"])]
-    if model.reference:
+    if model.law.judged:
+        follow = ", ".join(name for name in model.law.parameters if name not in model.believed)
+        shown.append(Text(f"Priors are on what can be judged at the reference; from these follow {follow or 'none'}."))
+    elif model.reference:
         shown.append(Text("X_effect: nats of loss that the term of X costs at the reference; X follows."))
     if len(losses):
         has_tokens = {"n_tokens", "flops", "min_flops"} & set(model.law.inputs)

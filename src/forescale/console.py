@@ -41,7 +41,7 @@ class Drawn(Protocol):
 
 Row = Mapping[Any, Any]
 
-_EXAMPLES = {"n_params": "70B", "n_tokens": "1.4T", "flops": "5.76e23"}
+_EXAMPLES = {"n_params": "70B", "n_tokens": "1.4T", "flops": "5.76e23", "unique_tokens": "1T"}
 
 
 @dataclass(frozen=True)
@@ -198,6 +198,8 @@ def next_commands(path: Path, law: Law, again: Sequence[str]) -> Shown:
     if set(law.inputs) == {"n_params", "n_tokens"}:
         lines.append(f"forescale allocate {name} --compute {_EXAMPLES['flops']}")
         lines.append(f"forescale report {name}")
+    elif set(law.inputs) == {"n_params", "n_tokens", "unique_tokens"}:
+        lines.append(f"forescale allocate {name} --compute {_EXAMPLES['flops']} --unique-tokens 1T")
     lines.append(f"forescale backtest {shlex.join(again)} --results scores.jsonl")
     lines.append(f"forescale show {name}")
     return [Text("Next:"), *(Text(f"  {line}", no_wrap=True, overflow="ignore") for line in lines)]
@@ -242,6 +244,7 @@ def allocation_table(allocation: Allocation, prob: float) -> Shown:
     moved = [f"{percent(row['bound_share'])} of draws at {format_quantity(row['flops'])}" for row in bounded]
     interval = f"Median and, in brackets, the {percent(prob)} {INTERVAL_KIND} interval."
     headers = ["FLOPs", "n_params", "n_tokens", "tokens/param", "loss (nats)"]
+    headers += ["epochs"] if "epochs" in allocation.draws else []
     return [
         heading(f"Compute-optimal split by {allocation.source}, cost {allocation.cost}"),
         table(headers, _by_budget(rows[~is_exponent], single)),

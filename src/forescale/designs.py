@@ -44,4 +44,6 @@ def _usual_design(runs: int = 60) -> dict[str, Array]:
     sizes, tokens = 10 ** rng.uniform(7.5, 10.5, runs), 10 ** rng.uniform(8.8, 11.8, runs)
     minima = {"min_flops": 3 * sizes * tokens, "min_steps": tokens / 2**20}  # at a critical batch of 2^19 tokens
     se = {"log_loss_se": rng.uniform(0.002, 0.01, runs)}
-    return {"n_params": sizes, "n_tokens": tokens, "flops": 6 * sizes * tokens, **minima, **se}
+    minima["unique_tokens"] = tokens / 10 ** rng.uniform(0, 2, runs)  # one to a hundred epochs
+    experts = {"n_experts": 2.0 ** np.random.default_rng([0, 2]).integers(0, 10, runs)}  # rng: others stay as they were
+    return {"n_params": sizes, "n_tokens": tokens, "flops": 6 * sizes * tokens, **minima, **se, **experts}

@@ -185,12 +185,12 @@ def huber_fit(
     if bootstrap < 0 or bootstrap == 1:
         raise DataError(f"bootstrap is a number of replicates, 0 or at least 2, not {bootstrap!r}")
     observations = runs if isinstance(runs, Observations) else Observations.from_frame(runs)
-    law = law if isinstance(law, Law) else get_law(law)
+    law, seed = law if isinstance(law, Law) else get_law(law), as_seed(random_seed)
+    if law.judged:
+        raise ModelError(f"a Huber fit is of laws made of powers, and law {law.name!r} is not; fit() takes it")
     for note in observations.check_supports(law.inputs, len(law.parameters)):
         told = f"{note} A Huber fit has no priors: how it shares the loss among these inputs is arbitrary."
         warnings.warn(told, ForescaleWarning, stacklevel=2)
-    seed = as_seed(random_seed)
-
     with np.errstate(all="ignore"):  # a step to where the law is not finite is refused
         inputs = {name: observations.column(name) for name in law.inputs}
         centre = {name: float(np.log(values).mean()) for name, values in inputs.items()}

@@ -112,7 +112,19 @@ def tidy(
     notes += _complete(out, cost_model(cost), flops_tolerance, labels)
 
     extra, said = _further(frame.drop(columns=[header.text for header in headers.values()]))
+    said += _unique_tokens(extra, out, labels)
     return {**{column: out[column] for column in CANONICAL if column in out}, **extra}, notes + said
+
+
+def _unique_tokens(extra: dict[str, NDArray[Any]], out: Mapping[str, NDArray[Any]], labels: Sequence[str]) -> list[str]:
+    """Derive the number of different tokens in place, where a table tells epochs and not that number; say so."""
+    if "unique_tokens" in extra or "epochs" not in extra or "n_tokens" not in out:
+        return []
+    if extra["epochs"].dtype.kind != "f":
+        return []
+    check_numbers("epochs", extra["epochs"], labels)
+    extra["unique_tokens"] = out["n_tokens"] / extra["epochs"]
+    return ["unique_tokens is derived from n_tokens and epochs: n_tokens counts all tokens seen, with repeats."]
 
 
 def _further(frame: pd.DataFrame) -> tuple[dict[str, NDArray[Any]], list[str]]:

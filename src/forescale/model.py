@@ -41,7 +41,8 @@ class Model:
     priors : mapping of str to Prior
         One for each parameter of the law. For a parameter that sets the size of a power (``law.terms``) whose
         input has a reference, the prior is on the *effect*: the nats of loss which that term costs at the
-        reference. Without a reference it is on the parameter as printed.
+        reference. Without a reference it is on the parameter as printed. Of a law that says how it is judged
+        (``law.judged``), and with the reference that this takes, there is one for each of ``law.judged_by`` instead.
     noise : Noise
         How log loss scatters.
     noise_priors : mapping of str to Prior
@@ -76,12 +77,12 @@ class Model:
 
     def __post_init__(self) -> None:
         where = f"model {self.name!r}"
-        _match(where, f"law {self.law.name!r}", self.law.parameters, self.priors)
+        _match(where, f"law {self.law.name!r}", self.believed, self.priors)
         _match(where, f"noise {self.noise.kind!r}", self.noise.parameters, self.noise_priors)
-        of = (self.law.parameters, self.noise.parameters, tuple(self.discrepancy.priors()))
+        of = ({*self.law.parameters, *self.believed}, self.noise.parameters, tuple(self.discrepancy.priors()))
         if clash := [name for name, times in Counter(name for names in of for name in names).items() if times > 1]:
             raise ModelError(f"{where}: {', '.join(sorted(clash))} is a parameter of the law and of the noise")
-        sizes = {term.size for term in self.law.terms.values()}
+        sizes = {*self.law.judged_at, *(term.size for term in self.law.terms.values())}
         for name, value in self.reference.items():
             if name not in sizes:
                 raise ModelError(
@@ -160,6 +161,15 @@ class Model:
         """Parameters of the law and of the noise, as printed."""
         return (*self.law.parameters, *self.noise.parameters)
 
+    @property
+    def believed(self) -> tuple[str, ...]:
+        """What ``priors`` has one for each of: the law's parameters, or what they are judged by at the reference."""
+        return self.law.judged_by if self._is_judged else self.law.parameters
+
+    @property
+    def _is_judged(self) -> bool:
+        return self.law.judged is not None and set(self.law.judged_at) <= set(self.reference)
+
     def prior_name(self, parameter: str) -> str:
         """The name of what the prior is on: the parameter, or ``<parameter>_effect`` at the reference."""
         term = self.law.terms.get(parameter)
@@ -172,6 +182,8 @@ class Model:
 
     def printed(self, free: Mapping[str, Any]) -> dict[str, Any]:
         """The law's parameters as printed, from what is drawn; on NumPy, xarray or PyTensor values."""
+        if self._is_judged:
+            return self.law.as_printed(self.reference, free)
         values: dict[str, Any] = {}
         for name in self.law.parameters:
             drawn = self.prior_name(name)

@@ -13,20 +13,24 @@ from forescale.units import parse_quantity
 
 TOKENS_PER_PARAM = 20
 MIN_STEPS = 1e4
+EXPERTS = 64.0
 
 
 def usual_points() -> pd.DataFrame:
     """From 1e6 to 1e12 parameters: where priors are looked at.
 
-    Each size has 20 tokens per parameter, C = 6ND, and C_min = C / 2, as when trained at the critical batch size.
+    Each size has 20 tokens per parameter, all different, C = 6ND, and C_min = C / 2, as when trained at the critical
+    batch size.
     S_min is 10,000 throughout, since compute-efficient training takes about as many steps at every size (Kaplan et
     al. 2020, arXiv:2001.08361, section 6.1 and equation B.10); it does not follow from the tokens beside it.
+    Routed models have 64 experts.
     """
     sizes = 10.0 ** np.arange(6, 13)
     tokens = TOKENS_PER_PARAM * sizes
     flops = 6 * sizes * tokens
     columns = {"n_params": sizes, "n_tokens": tokens, "flops": flops, "min_flops": flops / 2, "min_steps": MIN_STEPS}
-    return pd.DataFrame(columns)
+    columns["unique_tokens"] = tokens
+    return pd.DataFrame({**columns, "n_experts": EXPERTS})
 
 
 def as_points(

@@ -55,6 +55,11 @@ def check_supports(
 
 def _remedy(name: str) -> str:
     """Say how an absent input can be had."""
+    if name == "unique_tokens":
+        return (
+            " It is how many different tokens there were to train on; a table that has epochs as numbers has it from "
+            "n_tokens / epochs, and where every token is new it is n_tokens, and the chinchilla law the one to fit."
+        )
     if name not in INPUTS:
         return f" If a column is {name}, give it that name."
     first, second = (column for column in INPUTS if column != name)

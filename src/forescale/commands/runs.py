@@ -120,6 +120,7 @@ def _allocate(
     max_params: arguments.MaxParams = None,
     min_tokens: arguments.MinTokens = None,
     max_tokens: arguments.MaxTokens = None,
+    unique_tokens: arguments.UniqueTokens = None,
     cost: arguments.Cost = "6ND",
     json: arguments.Json = False,
     csv: arguments.Csv = False,
@@ -138,6 +139,7 @@ def _allocate(
         cost=cost,
         n_params_bounds=(min_params, max_params),
         n_tokens_bounds=(min_tokens, max_tokens),
+        unique_tokens=unique_tokens,
     )
     document = {"command": "allocate", "source": result.source, **console.bands(result, prob)}
     document |= {"discrepancy": "not included"}

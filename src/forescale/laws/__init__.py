@@ -1,6 +1,6 @@
 """The scaling laws: pure functions, registered once each, a file for each kind of input."""
 
-from forescale.laws import joint, one_input, steps
+from forescale.laws import joint, one_input, repeated, routed, steps
 from forescale.laws.registry import LAWS, Law, Named, get_law, law
 
-__all__ = ["LAWS", "Law", "Named", "get_law", "joint", "law", "one_input", "steps"]
+__all__ = ["LAWS", "Law", "Named", "get_law", "joint", "law", "one_input", "repeated", "routed", "steps"]

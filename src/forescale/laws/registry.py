@@ -40,6 +40,10 @@ class Law:
         The parameter that the loss tends to at infinite size; None where it tends to zero.
     coupling : str or None
         The parameter by which terms are coupled; None where they add up.
+    base : Law or None
+        The law that this one becomes where its further inputs take nothing away; None where there are no such.
+    judged : callable or None
+        From what can be judged at a reference to the parameters; None where terms say all that there is to say.
     """
 
     name: str
@@ -50,6 +54,8 @@ class Law:
     floor: str | None = None
     coupling: str | None = None
     sum_of_powers: Callable[..., tuple[Any, Any, Any, Any]] | None = field(default=None, repr=False)
+    base: Law | None = field(default=None, repr=False)
+    judged: Callable[..., dict[str, Any]] | None = field(default=None, repr=False)
     own_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     def __post_init__(self) -> None:
@@ -75,6 +81,30 @@ class Law:
         if self.sum_of_powers is None:
             raise ModelError(f"law {self.name!r} is not a function of a sum of two powers of N and D")
         return self.sum_of_powers(**self._as_function_names(self.parameters, parameters))
+
+    @property
+    def judged_at(self) -> tuple[str, ...]:
+        """Inputs whose reference ``judged`` takes."""
+        return tuple(map(self._outer, _names(self.judged, inspect.Parameter.POSITIONAL_OR_KEYWORD)))
+
+    @property
+    def judged_by(self) -> tuple[str, ...]:
+        """What ``judged`` makes parameters from; some of these may be parameters themselves."""
+        return tuple(map(self._outer, _names(self.judged, inspect.Parameter.KEYWORD_ONLY)))
+
+    def as_printed(self, reference: Named, values: Named) -> dict[str, Any]:
+        """The parameters, from what is judged at a reference.
+
+        Raises
+        ------
+        ModelError
+            If the law does not say how its parameters are judged.
+        """
+        if self.judged is None:
+            raise ModelError(f"law {self.name!r} does not say how its parameters are judged at a reference")
+        given = self._as_function_names(self.judged_by, values)
+        found = {**given, **self.judged(*(reference[name] for name in self.judged_at), **given)}
+        return {name: found[self.own_names.get(name, name)] for name in self.parameters}
 
     def renamed(self, names: Mapping[str, str]) -> Law:
         """The same law under other names, e.g. ``power.renamed({"x": "n_params", "x_c": "N_c"})``."""
@@ -104,11 +134,33 @@ class Law:
             ),
             floor=None if self.floor is None else new(self.floor),
             coupling=None if self.coupling is None else new(self.coupling),
+            base=self.base and self.base.renamed({old: new(old) for old in (*self.base.inputs, *self.base.parameters)}),
             own_names=MappingProxyType(own),
         )
 
+    def given(self, **held: Any) -> Law:
+        """The same law with inputs held, e.g. ``data_constrained.given(unique_tokens=1e11)``: a law of the others."""
+        if unknown := sorted(set(held) - set(self.inputs)):
+            raise ModelError(f"law {self.name!r} has no input {', '.join(unknown)}; it has {', '.join(self.inputs)}")
+        free = tuple(name for name in self.inputs if name not in held)
+
+        def function(*sizes: Any, **parameters: Any) -> Any:
+            at = {**dict(zip(free, sizes, strict=True)), **held}
+            return self.function(*(at[name] for name in self.inputs), **parameters)
+
+        return replace(self, function=function, inputs=free, base=None)
+
+    def _outer(self, own: str) -> str:
+        return next((outer for outer, name in self.own_names.items() if name == own), own)
+
     def _as_function_names(self, names: tuple[str, ...], values: Named) -> dict[str, Any]:
         return {self.own_names.get(name, name): values[name] for name in names}
+
+
+def _names(function: Callable[..., Any] | None, kind: Any) -> tuple[str, ...]:
+    """Names of a function's arguments of a kind; of no function, none."""
+    arguments = inspect.signature(function).parameters.values() if function else ()
+    return tuple(argument.name for argument in arguments if argument.kind is kind)
 
 
 LAWS: dict[str, Law] = {}
@@ -120,6 +172,8 @@ def law(
     floor: str | None = None,
     coupling: str | None = None,
     sum_of_powers: Callable[..., tuple[Any, Any, Any, Any]] | None = None,
+    base: Law | None = None,
+    judged: Callable[..., dict[str, Any]] | None = None,
 ) -> Callable[[Callable[..., Any]], Law]:
     """Register a function as a law; its signature is the contract.
 
@@ -141,6 +195,14 @@ def law(
     sum_of_powers : callable, optional
         Of laws that fall strictly with A/N^alpha + B/D^beta: from the parameters to (A, alpha, B, beta). The
         compute-optimal split then has a closed form.
+    base : Law, optional
+        The law that this one becomes where its further inputs take nothing away, such as a number of different tokens
+        that is without limit, and above which it is otherwise. It has the same terms: effects are told of it.
+    judged : callable, optional
+        Of laws whose parameters nobody can judge one by one, and that no term describes: from what can be judged to a
+        dict of the parameters that follow. Its positional arguments are inputs, at the reference of a card; its
+        keyword-only arguments are what a card with that reference has priors on. One that is also a parameter of the
+        law stands for itself. Operators, ``np.exp`` and ``np.log`` only, as in the law.
 
     Returns
     -------
@@ -163,14 +225,17 @@ def law(
     """
 
     def register(function: Callable[..., Any]) -> Law:
-        kinds = inspect.signature(function).parameters.values()
-        inputs = tuple(p.name for p in kinds if p.kind is p.POSITIONAL_OR_KEYWORD)
-        parameters = tuple(p.name for p in kinds if p.kind is p.KEYWORD_ONLY)
+        inputs = _names(function, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+        parameters = _names(function, inspect.Parameter.KEYWORD_ONLY)
         name = function.__name__
         named = {*terms, *(t.exponent for t in terms.values()), *(name for name in (floor, coupling) if name)}
-        if not named <= set(parameters) or not {t.size for t in terms.values()} <= set(inputs):
+        sizes = {*_names(judged, inspect.Parameter.POSITIONAL_OR_KEYWORD), *(t.size for t in terms.values())}
+        if not named <= set(parameters) or not sizes <= set(inputs):
             raise ModelError(f"law {name!r}: @law names something that its signature does not")
-        made = Law(name, function, inputs, parameters, MappingProxyType(dict(terms)), floor, coupling, sum_of_powers)
+        if base and not (set(base.inputs) <= set(inputs) and set(base.parameters) <= set(parameters)):
+            raise ModelError(f"law {name!r}: its base {base.name!r} has inputs or parameters that it has not")
+        shape = (MappingProxyType(dict(terms)), floor, coupling, sum_of_powers, base, judged)
+        made = Law(name, function, inputs, parameters, *shape)
         LAWS[name] = made
         return made
 

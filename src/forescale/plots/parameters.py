@@ -19,7 +19,7 @@ _SCATTER = {"sigma": "scale of log loss", "nu": "degrees of freedom", AMPLITUDE:
 
 def free_names(model: Model) -> list[str]:
     """What the card's priors are on: of the law, the noise and how large a deviation is, without its weights."""
-    law = [model.prior_name(name) for name in model.law.parameters]
+    law = [model.prior_name(name) for name in model.believed]
     return [*law, *model.noise.parameters, *([AMPLITUDE] if model.discrepancy.structured else [])]
 
 

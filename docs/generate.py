@@ -35,6 +35,7 @@ GROUPS = {
     "Contradiction": "contradiction Contradiction Consistency Trends published_trends PublishedTrends fit_trends "
     "FittedTrends trends_of LimitTrends",
     "The optimum without a law": "frontier Frontier isoflop_groups envelope Envelope approaches",
+    "Routed models": "effective_params EffectiveParams routing_cutoff RoutingCutoff",
     "Kaplan et al.'s terms": "reconcile Reconciliation Embeddings efficient_frontier EfficientFrontier PowerRule "
     "critical_batch_size min_steps steps_at min_flops flops_at",
 }

@@ -4,12 +4,14 @@ from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 import xarray as xr
 from matplotlib.figure import Figure
 from toys import toy
 
 import forescale as fs
+from forescale.calibrate import Calibration
 from forescale.compare import Comparison
 from forescale.errors import DataError
 from forescale.frontier import _result
@@ -17,10 +19,12 @@ from forescale.isoflop import isoflop_groups
 from forescale.laws import get_law
 from forescale.loo import LeaveOneOut
 from forescale.plots.allocations import TRAINED, plot_allocation
+from forescale.plots.calibrations import plot_ranks
 from forescale.plots.comparisons import plot_divergence, plot_loo_differences
 from forescale.plots.contours import plot_contours
 from forescale.plots.contradictions import EXPONENTS, plot_contradiction, plot_crossing_exponents
 from forescale.plots.isoflops import plot_isoflops, valleys
+from forescale.plots.regrets import plot_regret
 from forescale.plots.saving import save_figure
 from forescale.plots.sensitivities import plot_elasticities, plot_shares, plot_tornado
 from forescale.separation import disagree
@@ -134,7 +138,13 @@ def band(ax, label, at):
     return np.transpose([(y[np.isclose(x, place)].min(), y[np.isclose(x, place)].max()) for place in at])
 
 
+@pytest.fixture(scope="module")
+def waste():
+    return fs.regret(scattered(), [1e21, 1e24, 1e26], tokens_per_param=2)
+
+
 FIGURES = {
+    "regret": (plot_regret, "waste"),
     "isoflops": (plot_isoflops, "frontier"),
     "allocation": (plot_allocation, "allocation"),
     "contradiction": (plot_contradiction, "crossing"),
@@ -463,3 +473,40 @@ class TestComparison:
             plot_loo_differences(comparison, first="three")
         with pytest.raises(DataError, match="not in 'a'"):
             plot_divergence(comparison, quantity="a")
+
+
+class TestRegret:
+    def test_lines_are_those_of_the_table(self, waste):
+        for quantity in ("wasted_compute", "extra_loss"):
+            ax = plot_regret(waste, quantity=quantity, prob=0.5)
+            table = waste.table(0.5).query("quantity == @quantity")
+            assert line(ax, "median") == pytest.approx(table["median"].to_numpy())
+            edges = band(ax, "mean (the law's curve), 50 % equal-tailed", table["flops"])
+            assert edges == pytest.approx(table[["lower", "upper"]].to_numpy().T)
+            assert "2 tokens per parameter" in ax.get_title(loc="left")
+
+    def test_what_cannot_be_drawn(self, waste):
+        with pytest.raises(DataError, match="no price called 'money'"):
+            plot_regret(waste, quantity="money")
+        with pytest.raises(DataError, match="one budget"):
+            plot_regret(fs.regret(scattered(), 1e21, tokens_per_param=2))
+
+
+class TestRanks:
+    @pytest.fixture
+    def found(self):
+        """Ranks of 200 fits of two quantities: uniform, and crowded at the ends."""
+        right = np.random.default_rng(3).permutation(np.arange(200) % 20)
+        fits = pd.DataFrame({"right": right, "narrow": np.where(right < 10, right // 2, 19 - (19 - right) // 2)})
+        study = SimpleNamespace(kept=19, seed=1)
+        return Calibration("made", study, ("right", "narrow"), fits.assign(error="", retried=0))
+
+    def test_who_leaves_the_band_is_named_and_who_does_not_is_not(self, found):
+        ax = plot_ranks(found)
+        said = legend(ax)
+        assert "narrow, outside" in said
+        assert "1 of 2 quantities, inside" in said
+        assert any("90 % simultaneous" in text for text in said)
+        rows = found.ecdf(0.9).query("quantity == 'narrow'")
+        assert line(ax, "narrow, outside") == pytest.approx(100 * rows["difference"].to_numpy())
+        assert "%" in ax.get_ylabel()

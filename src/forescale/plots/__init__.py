@@ -5,6 +5,7 @@ Nothing is shown, and no global state of matplotlib is touched; ``save_figure`` 
 
 from forescale.plots.allocations import TRAINED, plot_allocation
 from forescale.plots.backtests import plot_coverage, plot_forecasts, plot_pit, plot_scores
+from forescale.plots.calibrations import plot_ranks
 from forescale.plots.comparisons import plot_divergence, plot_loo_differences
 from forescale.plots.contours import plot_contours
 from forescale.plots.contradictions import plot_contradiction, plot_crossing_exponents
@@ -13,6 +14,7 @@ from forescale.plots.losses import plot_loss
 from forescale.plots.pairs import plot_pairs
 from forescale.plots.predictive import plot_loo_pit, plot_predictive
 from forescale.plots.priors import plot_priors
+from forescale.plots.regrets import plot_regret
 from forescale.plots.residuals import plot_residuals
 from forescale.plots.saving import save_figure
 from forescale.plots.sensitivities import plot_elasticities, plot_shares, plot_tornado
@@ -35,6 +37,8 @@ __all__ = [
     "plot_pit",
     "plot_predictive",
     "plot_priors",
+    "plot_ranks",
+    "plot_regret",
     "plot_residuals",
     "plot_scores",
     "plot_shares",

@@ -73,10 +73,10 @@ def main() -> None:
         child(json.loads(given.child))
         return
     load = load_average()
-    cards = given.cards or fresh(__file__, {})["cards"]
     if given.smoke:
-        given.repeats, given.fits = 1, 20
-        print("smoke: 20 fits a card; ranks so few say nothing of the cards, only of gross mistakes")
+        given.repeats, given.fits, given.cards = 1, 20, given.cards or [CARD]
+        print("smoke: 20 fits of one card; ranks so few say nothing of it, only of gross mistakes")
+    cards = given.cards or fresh(__file__, {})["cards"]
 
     work: dict[str, dict[str, Any]] = {card: {"card": card, "mistake": {}} for card in cards}
     if CARD in cards:

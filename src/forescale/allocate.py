@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from forescale.budgets import Array, Bounds, Quantities, Quantity, check_splits, positive, size_range, with_pool
-from forescale.draws import INTERVAL_KIND, Estimate, band, long_table
+from forescale.draws import Estimate, band, kind_of_band, long_table
 from forescale.errors import ForescaleWarning, ModelError
 from forescale.laws import Law
 from forescale.optimum import closed_exponents, has_closed_form, local_exponents, log_optimal_size
@@ -239,13 +239,6 @@ def budget_lines(draws: xr.Dataset, quantities: Columns) -> list[str]:
         lines.append(f"  {format_quantity(float(flops))} FLOPs: {', '.join(bands)}{binds}")
     left = draws.sizes["budget"] - _SHOWN
     return [*lines, f"  ... and {left} budgets more in .table()"] if left > 0 else lines
-
-
-def kind_of_band(draws: xr.Dataset) -> str:
-    """Say what the brackets of a repr are."""
-    if draws.sizes["chain"] * draws.sizes["draw"] == 1:
-        return "the law's curve; a single draw, so no uncertainty is known and no bands are shown"
-    return f"median [90 % {INTERVAL_KIND}] of the law's curve, no discrepancy"
 
 
 def _warn_of_used_up_tokens(

@@ -22,11 +22,10 @@ from forescale.console import (
     fit_rows,
     fit_table,
     heading,
-    is_single,
     number,
     table,
 )
-from forescale.draws import interval_rows
+from forescale.draws import interval_rows, is_single
 from forescale.errors import DataError
 from forescale.facts import Facts, card, formula, inner, line
 from forescale.forecast import CURVE
@@ -237,9 +236,7 @@ def _show_model(model: fs.Model) -> tuple[Facts, Shown]:
 def _discrepancy(model: fs.Model) -> str:
     """Say how far the law may be from the truth; of log loss, so that 0.01 is one percent."""
     if drift := model.discrepancy.drift:
-        bias, scale = (
-            f"{p.dist}, {', '.join(f'{k} {v:g}' for k, v in p.arguments)}" for p in (drift.bias, drift.scale)
-        )
+        bias, scale = drift.bias.in_words, drift.scale.in_words
         return f"{model.discrepancy}; at a decade, bias: {bias}; scale: {scale}"
     return str(model.discrepancy)
 
@@ -247,9 +244,7 @@ def _discrepancy(model: fs.Model) -> str:
 def _prior_quantiles(model: fs.Model) -> pd.DataFrame:
     """Take quantiles of what is drawn, and of printed parameters that follow from it."""
     free = model.free_priors()
-    words = {
-        name: f"{p.dist}, {', '.join(f'{key} {value:g}' for key, value in p.arguments)}" for name, p in free.items()
-    }
+    words = {name: prior.in_words for name, prior in free.items()}
     words |= {name: "follows" for name in model.law.parameters if name not in free}
     drawn = model.sample_prior(_PRIOR_DRAWS, np.random.default_rng(0))
     rows = pd.concat([interval_rows(drawn[name], 0.9) for name in words], ignore_index=True)

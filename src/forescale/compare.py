@@ -14,7 +14,7 @@ import pandas as pd
 import xarray as xr
 
 from forescale.budgets import Array, Quantities, Quantity, check_splits, positive
-from forescale.draws import Estimate
+from forescale.draws import Estimate, is_single
 from forescale.errors import DataError
 from forescale.fit import Fit, thinned
 from forescale.forecast import Forecast, forecast
@@ -241,7 +241,7 @@ def _source_notes(comparison: Comparison) -> list[str]:
     notes += [f"{name}: no elpd and no weight; {error}" for name, error in comparison.errors.items()]
     if silent := [name for name in sources if name not in {*comparison.predictive, *comparison.errors}]:
         notes.append(f"{', '.join(silent)}: no noise model, hence no elpd and no weight; see RMS and bias.")
-    if sharp := [n for n, s in sources.items() if s.posterior.sizes["chain"] * s.posterior.sizes["draw"] == 1]:
+    if sharp := [n for n, s in sources.items() if is_single(s.posterior)]:
         notes.append(f"{', '.join(sharp)}: no usable uncertainty is known, so that bands have no width.")
     for name, source in sources.items():
         if isinstance(source, Published) and "n_params" in source.law.inputs:

@@ -20,7 +20,7 @@ from rich.table import Table
 from rich.text import Text
 
 from forescale.allocate import Allocation
-from forescale.draws import INTERVAL_KIND
+from forescale.draws import INTERVAL_KIND, is_single
 from forescale.fit import Fit
 from forescale.forecast import CURVE, Forecast
 from forescale.laws import Law
@@ -138,11 +138,6 @@ def table(headers: Sequence[str], rows: Iterable[Sequence[str]], left: int = 1) 
 def caption(prob: float, *sentences: str) -> Text:
     """Say what the ends of the intervals in a table are, and more."""
     return Text(" ".join([f"lower, upper: {percent(prob)} {INTERVAL_KIND} interval.", *sentences]))
-
-
-def is_single(draws: xr.Dataset) -> bool:
-    """Whether there is a single draw, so that there are no bands."""
-    return draws.sizes["chain"] * draws.sizes["draw"] == 1
 
 
 def no_band(source: str) -> Text:

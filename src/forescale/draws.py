@@ -86,6 +86,18 @@ def band(values: xr.DataArray, write: Callable[[float], str] = "{:.3f}".format) 
     return f"{write(middle)} [{write(lower)}, {write(upper)}]"
 
 
+def is_single(draws: xr.Dataset) -> bool:
+    """Whether there is a single draw, so that no uncertainty is known and there are no bands."""
+    return draws.sizes["chain"] * draws.sizes["draw"] == 1
+
+
+def kind_of_band(draws: xr.Dataset) -> str:
+    """Say what the brackets of a repr are."""
+    if is_single(draws):
+        return "the law's curve; a single draw, so no uncertainty is known and no bands are shown"
+    return f"median [90 % {INTERVAL_KIND}] of the law's curve, no discrepancy"
+
+
 def long_table(entries: pd.DataFrame, parts: dict[str, xr.DataArray], key: str, prob: float) -> pd.DataFrame:
     """A row for each entry and each part: the entry's columns, the part's name under ``key``, its interval."""
     blocks = [

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from forescale.allocate import Columns, budget_lines, kind_of_band, law_values
+from forescale.allocate import Columns, budget_lines, law_values
 from forescale.budgets import Array, Quantities, positive
 from forescale.critical_batch import check_above_zero
-from forescale.draws import Estimate, interval_rows, long_table
+from forescale.draws import Estimate, interval_rows, kind_of_band, long_table
 from forescale.errors import DataError, ModelError
 from forescale.units import format_quantity
 

@@ -16,10 +16,9 @@ Facts = dict[str, Any]
 
 
 def formula(law: fs.Law) -> str:
-    """Quote the first line of a law's docstring, and say what the law calls otherwise."""
-    first = (law.function.__doc__ or law.name).strip().splitlines()[0].rstrip(".")
+    """Quote a law's formula, and say what the law calls otherwise."""
     renamed = [f"{own} = {new}" for new, own in law.own_names.items() if own != new]
-    return f"{first}, with {', '.join(renamed)}" if renamed else first
+    return f"{law.formula}, with {', '.join(renamed)}" if renamed else law.formula
 
 
 def card(title: str, facts: Mapping[str, Any]) -> Shown:

@@ -147,6 +147,11 @@ class Prior:
         return {"dist": self.dist, **dict(self.arguments)}
 
     @property
+    def in_words(self) -> str:
+        """Its name and arguments, such as ``lognormal, median 0.3, sigma 0.4``."""
+        return f"{self.dist}, {', '.join(f'{name} {value:g}' for name, value in self.arguments)}"
+
+    @property
     def positive(self) -> bool:
         """Whether its support is (0, inf), so that it is sampled on the log scale."""
         return DISTRIBUTIONS[self.dist].positive

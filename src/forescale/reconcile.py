@@ -10,9 +10,9 @@ import pandas as pd
 import xarray as xr
 
 from forescale import recount
-from forescale.allocate import kind_of_band, law_values
+from forescale.allocate import law_values
 from forescale.budgets import Quantities, check_splits, positive
-from forescale.draws import Estimate, band, interval_rows, long_table
+from forescale.draws import Estimate, band, interval_rows, kind_of_band, long_table
 from forescale.embeddings import Embeddings
 from forescale.errors import ForescaleWarning, ModelError
 from forescale.literature import literature_exponents

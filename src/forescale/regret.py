@@ -10,9 +10,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from forescale.allocate import Columns, allocate, budget_lines, kind_of_band, law_values
+from forescale.allocate import Columns, allocate, budget_lines, law_values
 from forescale.budgets import Array, Quantities, Quantity, positive
-from forescale.draws import Estimate, long_table
+from forescale.draws import Estimate, kind_of_band, long_table
 from forescale.errors import DataError, ModelError
 from forescale.optimum import has_closed_form, log_matching_compute, log_size_at_ratio
 from forescale.units import CostModel, cost_model, format_quantity

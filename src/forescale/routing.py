@@ -9,8 +9,9 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from forescale.draws import INTERVAL_KIND, Estimate, band, interval_rows, long_table
+from forescale.draws import Estimate, band, interval_rows, kind_of_band, long_table
 from forescale.errors import DataError, ModelError
+from forescale.laws.routed import log_experts
 from forescale.points import as_points
 from forescale.units import format_quantity
 
@@ -66,7 +67,7 @@ class EffectiveParams:
         left = self.draws.sizes["point"] - _SHOWN
         if left > 0:
             lines.append(f"  ... and {left} points more in .table()")
-        return "\n".join([*lines, _kind(self.draws)])
+        return "\n".join([*lines, f"  ({kind_of_band(self.draws)})"])
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +118,8 @@ class RoutingCutoff:
         size = band(self.draws["n_params"], format_quantity)
         never = f"; it never stops in {self.never:.0%} of draws" if self.never else ""
         return (
-            f"Routing by {self.source} stops paying at {size} parameters of the dense base{never}\n{_kind(self.draws)}"
+            f"Routing by {self.source} stops paying at {size} parameters of the dense base{never}\n"
+            f"  ({kind_of_band(self.draws)})"
         )
 
 
@@ -169,7 +171,7 @@ def effective_params(source: Estimate, n_params: Any, n_experts: Any) -> Effecti
         raise DataError(f"n_experts counts experts, so it is at least 1, not {frame['n_experts'].min():g}")
     n, e = (xr.DataArray(frame[name].to_numpy(), dims="point") for name in frame)
     log_n = np.log10(n)
-    y = -np.log10(1 / (e - 1 + 1 / (1 / p["E_start"] - 1 / p["E_max"])) + 1 / p["E_max"])
+    y = log_experts(e, p["E_start"], p["E_max"])
     y_1 = np.log10(p["E_start"])
     dense = p["a"] + p["c"] * y_1
     if bad := int((dense >= 0).sum()):
@@ -231,9 +233,3 @@ def _letters(source: Estimate, verb: str) -> dict[str, xr.DataArray]:
             f"with n_params and n_experts, or published('clark2022_sbase'); {source.name} has law {law.name!r}"
         )
     return {law.own_names.get(name, name): source.posterior[name] for name in law.parameters}
-
-
-def _kind(draws: xr.Dataset) -> str:
-    if draws.sizes["chain"] * draws.sizes["draw"] == 1:
-        return "  (the law's curve; a single draw, so no uncertainty is known and no bands are shown)"
-    return f"  (median [90 % {INTERVAL_KIND}] of the law's curve, no discrepancy)"

@@ -12,7 +12,7 @@ import xarray as xr
 
 from forescale.attribution import Attribution, attribute, place_of, rows_at, scale_of, written
 from forescale.budgets import Quantities, Quantity
-from forescale.draws import INTERVAL_KIND, Estimate, interval_rows
+from forescale.draws import INTERVAL_KIND, Estimate, interval_rows, is_single
 from forescale.shares import Array, conditional_steps, correlations, standard_deviations
 from forescale.targets import PLAIN, Target, target_of
 from forescale.trends import Trends
@@ -132,7 +132,7 @@ class Sensitivity:
     def __repr__(self) -> str:
         target, told, last = self.target, self.attribution, len(self.target.at) - 1
         lines = [f"Sensitivity of {target.label} by {self.source}: {target.about}"]
-        known = self.draws.sizes["chain"] * self.draws.sizes["draw"] > 1
+        known = not is_single(self.draws)
         if known:
             lines.append(f"  share of the variance of {scale_of(target)} that goes once these are known:")
             for place in dict.fromkeys(np.linspace(0, last, _SHOWN).astype(int).tolist()):

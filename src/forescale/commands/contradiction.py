@@ -96,9 +96,10 @@ def _point_table(found: fs.Contradiction, odds: pd.DataFrame, prob: float) -> Sh
 
     from forescale import console
     from forescale.contradiction import QUANTITIES
+    from forescale.draws import is_single
     from forescale.units import PF_DAY
 
-    single = console.is_single(found.draws)
+    single = is_single(found.draws)
     ends = ["median"] if single else ["median", "lower", "upper"]
     units = {"flops": "FLOPs", "n_params": "parameters", "n_tokens": "tokens", "loss": "nats per token"}
     cells = []
@@ -151,8 +152,9 @@ def _gap_table(found: fs.Consistency, rows: pd.DataFrame, prob: float) -> Shown:
     from rich.text import Text
 
     from forescale import console
+    from forescale.draws import is_single
 
-    single = console.is_single(found.draws)
+    single = is_single(found.draws)
     by_budget: dict[float, list[str]] = {}
     for row in rows.to_dict("records"):
         band = "" if single else f" [{console.number(row['lower'], 3)}, {console.number(row['upper'], 3)}]"

@@ -52,9 +52,10 @@ def _table(found: fs.Reconciliation, rows: pd.DataFrame, exponents: pd.DataFrame
     from rich.text import Text
 
     from forescale import console
+    from forescale.draws import is_single
     from forescale.units import format_quantity
 
-    single = console.is_single(found.draws)
+    single = is_single(found.draws)
     ends = ["median"] if single else ["median", "lower", "upper"]
     mine = exponents[~exponents["printed"]].to_dict("records")
     along = [[row["exponent"], _place(row), *(f"{row[end]:.3f}" for end in ends)] for row in mine]

@@ -75,11 +75,12 @@ def _sensitivity(
     if prior and not isinstance(given, fs.Fit):
         raise ModelError(f"{source} is no fit, and has no priors to scale; `forescale fit` makes one from runs")
     from forescale import console
+    from forescale.draws import is_single
 
     found = fs.sensitivity(given, of, **where)
     scaled = fs.prior_sensitivity(given, of, **where) if prior and isinstance(given, fs.Fit) else None
     tables = {"elasticities": found.elasticities(prob)}
-    if not console.is_single(found.draws):
+    if not is_single(found.draws):
         tables |= {"changes": found.changes(prob), "shares": found.shares()}
     if scaled:
         tables |= {"prior": scaled.table()}
@@ -142,12 +143,13 @@ def _page(found: fs.Sensitivity, prob: float) -> Shown:
 
     from forescale import console
     from forescale.attribution import scale_of
+    from forescale.draws import is_single
 
     target, place = found.target, _furthest(found)
     title = console.heading(f"Sensitivity of {target.label} by {found.source}: {target.about}")
     if (found.attribution.table["never"] == 1).all():
         return [title, Text(f"There is no {target.label} in any of the draws.")]
-    if console.is_single(found.draws):
+    if is_single(found.draws):
         unknown = f"No spread of {found.source} is known, so there are elasticities, but no bands, shares or changes."
         return [title, Text(unknown), "", console.heading(_elasticity(found)), _points(found)]
     shown: Shown = [title, *(Text(_capital(sentence)) for sentence in _sentences(found)), ""]

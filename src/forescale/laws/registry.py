@@ -61,6 +61,11 @@ class Law:
     def __post_init__(self) -> None:
         object.__setattr__(self, "__doc__", self.function.__doc__)
 
+    @property
+    def formula(self) -> str:
+        """The formula, in the function's own names: the first line of its docstring."""
+        return (self.function.__doc__ or self.name).strip().splitlines()[0].rstrip(".")
+
     def __call__(self, inputs: Named, parameters: Named) -> Any:
         """Loss in nats per token, broadcast over whatever the inputs and parameters are.
 

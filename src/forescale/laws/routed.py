@@ -22,7 +22,7 @@ def _as_printed(
     """
     E_max = E_start + E_span
     log_n, log_start = np.log(n_params) / _LN10, np.log(E_start) / _LN10
-    more = _log_experts(n_experts, E_start, E_max) - log_start
+    more = log_experts(n_experts, E_start, E_max) - log_start
     c = fading / _LN10 / more
     a, b = -slope - c * log_start, -saving / _LN10 / more - c * log_n
     d = np.log(L_1) / _LN10 - a * log_n - b * log_start - c * log_n * log_start
@@ -38,10 +38,10 @@ def routed(n_params: Any, n_experts: Any, *, a: Any, b: Any, c: Any, d: Any, E_s
     trained on 130e9 tokens. N is the size of the dense model that is routed (in their table without embeddings), L in
     nats per token.
     """
-    log_n, log_e = np.log(n_params) / _LN10, _log_experts(n_experts, E_start, E_max)
+    log_n, log_e = np.log(n_params) / _LN10, log_experts(n_experts, E_start, E_max)
     return np.exp(_LN10 * (a * log_n + b * log_e + c * log_n * log_e + d))
 
 
-def _log_experts(n_experts: Any, E_start: Any, E_max: Any) -> Any:
-    """log10 Ehat."""
+def log_experts(n_experts: Any, E_start: Any, E_max: Any) -> Any:
+    """log10 Ehat, the experts that count as so many: E_start of one, and E_max in the limit."""
     return -np.log(1 / (n_experts - 1 + 1 / (1 / E_start - 1 / E_max)) + 1 / E_max) / _LN10

@@ -13,6 +13,7 @@ from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
 from forescale.allocate import Allocation
+from forescale.draws import is_single
 from forescale.errors import DataError
 from forescale.forecast import CURVE
 from forescale.plots.drawing import BLUE, GREY, axes, finish, finish_below, log_axis, mass, note, style
@@ -98,7 +99,7 @@ def plot_allocation(
     first, *rest = (_rows(each, quantity, prob) for each in (allocation, *others))
     flops, ax = first["flops"].to_numpy(), axes(ax)
     ax.plot(flops, first["median"], color=BLUE, lw=1.6, label=f"{allocation.source}, median")
-    if allocation.draws.sizes["chain"] * allocation.draws.sizes["draw"] > 1:
+    if not is_single(allocation.draws):
         told = f"mean ({CURVE}), {mass(prob)}"
         ax.fill_between(flops, first["lower"], first["upper"], color=BLUE, alpha=0.25, lw=0, label=told)
     lines: dict[str, tuple[Any, Any]] = {

@@ -10,6 +10,7 @@ from matplotlib.axes import Axes
 
 from forescale.allocate import allocate
 from forescale.compare import Comparison
+from forescale.draws import is_single
 from forescale.errors import DataError
 from forescale.forecast import CURVE
 from forescale.plots.drawing import GREY, axes, finish_below, log_axis, mass, note, power_of_ten, style
@@ -78,7 +79,7 @@ def plot_divergence(
         band = allocate(source, flops, cost=splits.cost).table(prob).query("quantity == @quantity")
         bands.append(band)
         ax.plot(flops, band["median"], color=color, ls=dashes, lw=1.6, label=f"{name}, median")
-        if source.posterior.sizes["chain"] * source.posterior.sizes["draw"] > 1:
+        if not is_single(source.posterior):
             told = f"{name}, mean ({CURVE}), {mass(prob)}"
             ax.fill_between(flops, band["lower"], band["upper"], color=color, alpha=0.3, lw=0, label=told)
     if len(bands) == 2:

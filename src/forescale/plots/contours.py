@@ -11,7 +11,7 @@ from matplotlib.patheffects import withStroke
 
 from forescale.allocate import allocate
 from forescale.budgets import Quantity, positive
-from forescale.draws import Estimate
+from forescale.draws import Estimate, is_single
 from forescale.errors import DataError
 from forescale.fit import Fit, thinned
 from forescale.forecast import CURVE
@@ -99,7 +99,7 @@ def plot_contours(
     if runs:
         ax.plot(seen["n_params"], seen["n_tokens"], **RUN, label=f"{len(runs)} runs")
     ax.plot(sizes["median"], tokens["median"], color=BLUE, lw=1.8, label="compute-optimal split, median")
-    if source.posterior.sizes["chain"] * source.posterior.sizes["draw"] > 1:
+    if not is_single(source.posterior):
         around = [np.concatenate([each["lower"], each["upper"][::-1]]) for each in (sizes, tokens)]
         ax.fill(*around, color=BLUE, alpha=0.3, lw=0, label=f"mean ({CURVE}), {mass(prob)} in N*")
     return finish_below(ax, f"Loss over size and data: {source.name}, cost {costs.name}")

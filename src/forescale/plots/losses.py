@@ -12,7 +12,7 @@ import xarray as xr
 from matplotlib.axes import Axes
 
 from forescale.allocate import allocate
-from forescale.draws import Estimate, check_prob
+from forescale.draws import Estimate, check_prob, is_single
 from forescale.errors import DataError
 from forescale.forecast import Forecast, forecast
 from forescale.observations import Observations
@@ -78,7 +78,7 @@ def plot_loss(
     if observed is not None:
         told = f"{len(observed)} runs fitted" + (", each at its own split" if split else "")
         ax.plot(observed.column("flops"), observed.column("loss"), **RUN, label=told)
-    single = fit.posterior.sizes["chain"] * fit.posterior.sizes["draw"] == 1
+    single = is_single(fit.posterior)
     told = "the law's curve, a single estimate without bands" if single else "median of the law's curve"
     ax.plot(flops, bands.table(prob, "mean")["median"], color=BLUE, lw=1.2, label=told)
     shades = {} if single else {"mean": 0.55, "run": 0.25}

@@ -12,6 +12,7 @@ from forescale.draws import check_prob
 from forescale.fit import Fit, residuals, thinned
 from forescale.plots.drawing import BLUE, RUN, axes, finish_below
 from forescale.plots.pits import pit_axes, pit_band, pit_line
+from forescale.plots.residuals import percent_of
 
 _TABLES, _VALUES = 1000, 4_000_000  # the fewest replicated tables, and at most so many values if that is more tables
 _UNRELIABLE = 0.5  # Pareto k above which forescale.loo refits a run
@@ -67,14 +68,14 @@ def plot_predictive(fit: Fit, ax: Axes | None = None, *, prob: float = 0.9) -> A
     replicated = fit.noise.sample(noise, shape, rng, data.get("log_loss_se", 0.0))
     seen, made = (np.sort(each.reshape(-1, runs)) for each in (residuals(fit.model, data, few).to_numpy(), replicated))
     # heavy tails have draws beyond any picture
-    observed, lower, upper = map(_percent, (np.median(seen, axis=0), *np.clip(_all_within(made, prob), -2, 2)))
+    observed, lower, upper = map(percent_of, (np.median(seen, axis=0), *np.clip(_all_within(made, prob), -2, 2)))
     outside = int(((observed < lower) | (observed > upper)).sum())
 
     ax = axes(ax, 4.8)
     at = norm.ppf((np.arange(runs) + 0.5) / runs)
     told = f"run (noise), {100 * prob:g} % simultaneous:\n{100 * prob:g} % of replicated tables lie wholly inside"
     ax.fill_between(at, lower, upper, color=BLUE, alpha=0.25, lw=0, label=told)
-    ax.plot(at, np.median(_percent(made), axis=0), color=BLUE, lw=1.2, label="median of replicated tables")
+    ax.plot(at, np.median(percent_of(made), axis=0), color=BLUE, lw=1.2, label="median of replicated tables")
     ax.plot(at, observed, **RUN, label=f"{runs} runs, {outside} outside the band")
     inner = (at > -1.7) & (at < 1.7)  # the outermost ranks of heavy tails reach far beyond all runs
     low, high = min(observed.min(), lower[inner].min()), max(observed.max(), upper[inner].max())
@@ -168,7 +169,3 @@ def _all_within(tables: Any, prob: float) -> Any:
     cut = int(np.quantile(from_end, 1 - prob, method="inverted_cdf"))
     ordered = np.sort(tables, axis=0)
     return np.stack([ordered[cut], ordered[-1 - cut]])
-
-
-def _percent(log_ratio: Any) -> Any:
-    return 100 * np.expm1(log_ratio)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
+from forescale.draws import is_single
 from forescale.errors import DataError
 from forescale.forecast import CURVE
 from forescale.plots.drawing import BLUE, axes, finish, log_axis, mass
@@ -56,7 +57,7 @@ def plot_regret(regret: Regret, ax: Axes | None = None, *, quantity: str = "wast
         )
     ax = axes(ax)
     ax.plot(table["flops"], table["median"], color=BLUE, lw=1.5, label="median")
-    if regret.draws.sizes["chain"] * regret.draws.sizes["draw"] > 1:
+    if not is_single(regret.draws):
         told = f"mean ({CURVE}), {mass(prob)}"
         ax.fill_between(table["flops"], table["lower"], table["upper"], color=BLUE, alpha=0.25, lw=0, label=told)
     log_axis(ax, "x", "flops")

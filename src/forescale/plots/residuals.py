@@ -49,14 +49,14 @@ def plot_residuals(fit: Fit, ax: Axes | None = None, *, prob: float = 0.9) -> Ax
     ax = axes(ax)
     runs, data = fit.observations, fit.model.data(fit.observations)
     against = "flops" if "flops" in runs.columns else fit.law.inputs[0]
-    residual = _percent(residuals(fit.model, data, fit.posterior).median(("chain", "draw")).to_numpy())
-    bars = _percent(data["log_loss_se"]) if fit.noise.needs_se else None
+    residual = percent_of(residuals(fit.model, data, fit.posterior).median(("chain", "draw")).to_numpy())
+    bars = percent_of(data["log_loss_se"]) if fit.noise.needs_se else None
 
     tail = (1 - check_prob(prob)) / 2
     scale = {name: fit.posterior[name].to_numpy()[..., None] for name in fit.noise.parameters}
     sizes = (fit.posterior.sizes["chain"], fit.posterior.sizes["draw"], _REPEATS)
     scatter = fit.noise.sample(scale, sizes, np.random.default_rng(fit.seed))
-    low, high = _percent(np.quantile(scatter, [tail, 1 - tail]))
+    low, high = percent_of(np.quantile(scatter, [tail, 1 - tail]))
     beyond, with_se = (" beyond s.e.", " ± s.e.") if fit.noise.needs_se else ("", "")
 
     ax.axhspan(low, high, color=BLUE, alpha=0.2, lw=0, label=f"run (noise{beyond}), {mass(prob)}")
@@ -70,5 +70,6 @@ def plot_residuals(fit: Fit, ax: Axes | None = None, *, prob: float = 0.9) -> Ax
     return finish(ax, f"Residuals: {fit.name}", loc="upper left", ncols=3)
 
 
-def _percent(log_ratio: Any) -> Any:
+def percent_of(log_ratio: Any) -> Any:
+    """Log loss above the law's, in percent of loss."""
     return 100 * np.expm1(log_ratio)

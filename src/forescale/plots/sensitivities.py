@@ -16,6 +16,7 @@ from matplotlib.ticker import MaxNLocator, PercentFormatter
 
 from forescale.attribution import place_of, rows_at, scale_of, written
 from forescale.budgets import Quantity
+from forescale.draws import is_single
 from forescale.errors import DataError
 from forescale.forecast import CURVE
 from forescale.plots.drawing import BLUE, GREY, axes, finish_below, log_axis, mass, plain_log_ticks, style
@@ -74,7 +75,7 @@ def plot_elasticities(
         raise DataError(f"the slopes of a forecast are told as {' or '.join(MEASURES)}, not as {measure!r}")
     target = sensitivity.target
     table = _by_compute(sensitivity, sensitivity.elasticities(prob)).query("measure == @measure")
-    ax, several = axes(ax), _several(sensitivity)
+    ax, several = axes(ax), not is_single(sensitivity.draws)
     names = [name for name in _exponents_first(sensitivity) if name in set(table["parameter"])]
     for index, name in enumerate(names):
         color, dashes, _ = style(index)
@@ -197,7 +198,7 @@ def plot_tornado(
     target = sensitivity.target
     given = inputs if flops is None else {"flops": flops, **inputs}
     place = place_of(target, given) if given else len(target.at) - 1
-    if not _several(sensitivity):
+    if is_single(sensitivity.draws):
         raise DataError(f"{sensitivity.source} is a single draw: its parameters have no standard deviation to move by")
     changes = rows_at(target, sensitivity.changes(prob), place).set_index(["others", "parameter"])
     plain, ends = target.of in PLAIN, ["median", "lower", "upper"]
@@ -234,10 +235,6 @@ def _by_compute(sensitivity: Sensitivity, table: pd.DataFrame) -> pd.DataFrame:
             "compute; sensitivity(fit, compute=[...]) does, and plot_tornado draws one place"
         )
     return table.sort_values("flops", kind="stable")
-
-
-def _several(sensitivity: Sensitivity) -> bool:
-    return sensitivity.draws.sizes["chain"] * sensitivity.draws.sizes["draw"] > 1
 
 
 def _exponents_first(sensitivity: Sensitivity) -> list[str]:

@@ -87,8 +87,7 @@ def model(question: Question) -> Section:
 
 def _model(question: Question) -> Iterator[Part]:
     source = question.source
-    law = (source.law.function.__doc__ or source.law.name).strip().splitlines()[0].rstrip(".")
-    yield Paragraph(f"The law is {law}, with {words.listed(source.law.parameters)} to be estimated.")
+    yield Paragraph(f"The law is {source.law.formula}, with {words.listed(source.law.parameters)} to be estimated.")
     if isinstance(source, Published):
         rows = [(name, f"{value:.6g}") for name, value in source.values.items()]
         yield Table(f"Parameters as {source.name} prints them", ("parameter", "printed"), tuple(rows))
@@ -136,7 +135,7 @@ def _priors(fit: Fit, prob: float) -> Table:
     of_law = [each for name in fit.model.law.parameters for each in dict.fromkeys((name, fit.model.prior_name(name)))]
     names = [*of_law, *(name for name in priors if name not in of_law)]
     before = fit.model.sample_prior(_PRIOR_DRAWS, np.random.default_rng(0))
-    told = {name: f"{p.dist}, {', '.join(f'{k} {v:g}' for k, v in p.arguments)}" for name, p in priors.items()}
+    told = {name: prior.in_words for name, prior in priors.items()}
     rows = []
     for name in names:
         bands = [words.row_of(draws[name], prob) for draws in (before, fit.posterior)]

@@ -14,7 +14,7 @@ from forescale.allocate import Allocation, allocate
 from forescale.backtest import Backtest
 from forescale.budgets import Array
 from forescale.compare import Comparison
-from forescale.draws import INTERVAL_KIND, Estimate
+from forescale.draws import INTERVAL_KIND, Estimate, is_single
 from forescale.fit import Fit
 from forescale.forecast import CURVE, Forecast, forecast
 from forescale.observations import Observations
@@ -73,8 +73,7 @@ class Question:
     @property
     def single(self) -> bool:
         """Whether there is one draw only, so that no band has a width."""
-        sizes = self.source.posterior.sizes
-        return bool(sizes["chain"] * sizes["draw"] == 1)
+        return is_single(self.source.posterior)
 
     @cached_property
     def spent(self) -> Array | None:

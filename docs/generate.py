@@ -36,6 +36,7 @@ GROUPS = {
     "FittedTrends trends_of LimitTrends",
     "The optimum without a law": "frontier Frontier isoflop_groups envelope Envelope approaches",
     "Routed models": "effective_params EffectiveParams routing_cutoff RoutingCutoff",
+    "Exponents as theory reads them": "intrinsic_dimension IntrinsicDimension zipf_exponent ZipfExponent",
     "Kaplan et al.'s terms": "reconcile Reconciliation Embeddings efficient_frontier EfficientFrontier PowerRule "
     "critical_batch_size min_steps steps_at min_flops flops_at",
 }

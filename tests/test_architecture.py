@@ -24,7 +24,7 @@ LAYERS = [
     {"power_split"},
     {"trend_models", "envelope"},
     {"archive", "trend_fit", "left_out"},
-    {"forecast", "allocate", "routing", "sensitivity", "prior_sensitivity", "calibrate", "loo", "sources"},
+    {"forecast", "allocate", "routing", "anchors", "sensitivity", "prior_sensitivity", "calibrate", "loo", "sources"},
     {"regret", "consistency", "limits", "efficient", "reconcile", "baselines", "stacking", "scored"},
     {"contradiction", "separation", "tasks"},
     {"frontier", "backtest"},

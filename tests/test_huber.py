@@ -27,7 +27,8 @@ def table_of(law, *, runs=40, seed=0):
     """Runs on a law without noise, and its parameters: terms of about half a nat, a floor of 1.7."""
     rng = np.random.default_rng(seed)
     inputs = {name: 10 ** rng.uniform(8, 11, runs) for name in law.inputs}
-    truth = {name: rng.uniform(0.2, 0.5) for name in law.parameters}
+    steepness = {term.exponent: term.steepness(1.0) for term in law.terms.values()}
+    truth = {name: rng.uniform(0.2, 0.5) / steepness.get(name, 1.0) for name in law.parameters}
     if law.floor:
         truth[law.floor] = 1.7
     for name, term in law.terms.items():

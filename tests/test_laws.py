@@ -15,10 +15,12 @@ VALUES = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.33, "beta": 0.29, "N_c": 
 VALUES |= {"R_D_star": 15.0, "R_N_star": 5.0}
 VALUES |= {"a": -0.082, "b": -0.108, "c": 0.009, "d": 1.104, "E_start": 1.8, "E_max": 310.0}
 VALUES |= {"alpha_N": 0.076, "alpha_D": 0.103, "S_c": 2e3, "alpha_S": 0.76, "kappa": 0.5}
+VALUES |= {"eta": 0.12}
+OWN = {"overtraining": {"a": 140.0, "b": 190.0}}  # of laws whose papers give another law's letters another meaning
 
 
 def parameters(one):
-    return {name: VALUES[name] for name in one.parameters}
+    return {name: {**VALUES, **OWN.get(one.name, {})}[name] for name in one.parameters}
 
 
 def inputs(one):
@@ -68,7 +70,7 @@ def test_terms_cover_every_input_and_slopes_tend_to_the_exponents(one):
         # the floor is set to zero, and the other terms vanish at 1e300, so nothing is lost to rounding
         loss = one({**unlimited, term.size: sizes}, {**values, **({one.floor: 0.0} if one.floor else {})})
         slope = np.diff(np.log(loss)) / np.diff(np.log(sizes))
-        assert -slope[0] == pytest.approx(values[term.exponent], rel=1e-6)
+        assert -slope[0] == pytest.approx(term.steepness(values[term.exponent]), rel=1e-6)
 
 
 @ALL
@@ -181,3 +183,19 @@ def test_coupled_law_holds_hoffmanns_and_kaplans():
     # the partner: at no other coupling
     other = coupled(sizes, {"E": kaplan["E"], **sizes_of, **exponents, "kappa": 2 * kaplan["alpha_D"]})
     assert np.abs(other / get_law("kaplan_floor")(sizes, kaplan) - 1).max() > 0.01
+
+
+def test_overtraining_law_is_hoffmanns_with_one_exponent_and_the_papers_form():
+    """Gadre et al. write it in compute and tokens per parameter; M* = (b / a)^(1 / (2 eta)) at every budget."""
+    p = {"E": 1.84, "a": 212.0, "b": 367.0, "eta": 0.136}
+    n, d = np.logspace(7, 10, 7), np.logspace(12, 9, 7)
+    here = get_law("overtraining")({"n_params": n, "n_tokens": d}, p)
+    m, c = d / n, 6 * n * d
+    printed = p["E"] + (p["a"] * m ** p["eta"] + p["b"] * m ** -p["eta"]) * c ** -p["eta"]
+    np.testing.assert_allclose(here, printed, rtol=1e-13)
+    exponents = {"alpha": 2 * p["eta"], "beta": 2 * p["eta"]}
+    q = {"E": p["E"], "A": p["a"] / 6 ** p["eta"], "B": p["b"] / 6 ** p["eta"], **exponents}
+    np.testing.assert_allclose(here, get_law("chinchilla")({"n_params": n, "n_tokens": d}, q), rtol=1e-13)
+    a, alpha, b, beta = get_law("overtraining").powers(p)
+    assert (a, b, alpha, beta) == (q["A"], q["B"], q["alpha"], q["beta"])
+    assert (alpha * a / (beta * b)) ** (-2 / (alpha + beta)) == pytest.approx((367 / 212) ** (1 / (2 * 0.136)))

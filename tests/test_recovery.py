@@ -22,6 +22,8 @@ TRUTH = {
 }
 TRUTH["data_constrained"] = {**TRUTH["chinchilla"], "R_D_star": 15.0, "R_N_star": 6.0}
 TRUTH["routed"] = {"a": -0.082, "b": -0.108, "c": 0.009, "d": 1.104, "E_start": 1.847, "E_max": 314.478}
+TRUTH["overtraining"] = {"E": 1.8, "a": 210.0, "b": 370.0, "eta": 0.136}
+TRUTH["manifold"] = TRUTH["overtraining"]
 TRUTH["coupled"] = {**TRUTH["chinchilla"], "kappa": 0.6}
 TRUTH["chinchilla_literal"] = TRUTH["chinchilla"]
 

@@ -1,5 +1,9 @@
 from .allocate import Allocation as Allocation
 from .allocate import allocate as allocate
+from .anchors import IntrinsicDimension as IntrinsicDimension
+from .anchors import ZipfExponent as ZipfExponent
+from .anchors import intrinsic_dimension as intrinsic_dimension
+from .anchors import zipf_exponent as zipf_exponent
 from .approaches import approaches as approaches
 from .archive import load_fit as load_fit
 from .backtest import Backtest as Backtest

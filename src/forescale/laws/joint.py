@@ -82,3 +82,20 @@ def coupled(n_params: Any, n_tokens: Any, *, E: Any, A: Any, B: Any, alpha: Any,
     family is ours.
     """
     return E + ((A / n_params**alpha) ** (1 / kappa) + (B / n_tokens**beta) ** (1 / kappa)) ** kappa
+
+
+@law(
+    terms={"a": Amplitude("n_params", "eta", times=2, factor=6), "b": Amplitude("n_tokens", "eta", times=2, factor=6)},
+    floor="E",
+    sum_of_powers=lambda E, a, b, eta: (a / 6**eta, 2 * eta, b / 6**eta, 2 * eta),
+)
+def overtraining(n_params: Any, n_tokens: Any, *, E: Any, a: Any, b: Any, eta: Any) -> Any:
+    """L(N, D) = E + (a M^eta + b M^-eta) C^-eta, M = D / N, C = 6 N D.
+
+    Hoffmann et al.'s law with one exponent, alpha = beta = 2 eta, A = a / 6^eta and B = b / 6^eta, in the letters of
+    those who train small models on many tokens: at a fixed number M of tokens per parameter, loss above E falls as
+    C^-eta whatever M is, and the best M is b / a to the power 1 / (2 eta) at every budget.
+
+    Source: Gadre et al. 2024 (arXiv:2403.08540), equation 4. C in FLOPs.
+    """
+    return E + (a / n_params ** (2 * eta) + b / n_tokens ** (2 * eta)) / 6**eta

@@ -42,7 +42,15 @@ def parameter_label(model: Model, name: str) -> str:
     for parameter, term in law.terms.items():
         letter, unit = _SIZES.get(term.size, (term.size, term.size))
         units[term.exponent] = "exponent"
-        units[parameter] = f"nats × {unit}^{term.exponent}" if isinstance(term, Amplitude) else unit
+        units[parameter] = f"nats × {_measure(term, unit)}^{term.exponent}" if isinstance(term, Amplitude) else unit
         if term.size in model.reference:
             units[f"{parameter}_effect"] = f"nats at {letter} = {format_quantity(model.reference[term.size])}"
     return f"{name} ({units[name]})" if name in units else name
+
+
+def _measure(term: Amplitude, unit: str) -> str:
+    """What an amplitude's exponent raises, such as parameters, or (6 parameters²)."""
+    if term.times == term.factor == 1:
+        return unit
+    power = "" if term.times == 1 else "²" if term.times == 2 else f"^{term.times:g}"
+    return f"({term.factor:g} {unit}{power})"

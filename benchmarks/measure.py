@@ -16,14 +16,37 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+BESIDE = Path(__file__).parent / "beside.json"  # read by the documentation
 _LIBRARIES = ("forescale", "pymc", "pytensor", "numba", "nutpie", "numpyro", "jax", "numpy", "arviz")
+
+
+@dataclass(frozen=True)
+class Beside:
+    """A number of ours beside a published one.
+
+    ``law`` is the name of a law, ``table`` says what was fitted, ``published`` is as printed and ``source`` says where;
+    ``median``, ``lower`` and ``upper`` are of our posterior, a 90 % equal-tailed interval, or ``median`` alone where
+    there is none. ``note`` says what a reader must know who compares them.
+    """
+
+    law: str
+    table: str
+    runs: int
+    quantity: str
+    published: float | str
+    source: str
+    median: float
+    lower: float | None = None
+    upper: float | None = None
+    note: str = ""
 
 
 def parser(documentation: str, repeats: int) -> argparse.ArgumentParser:
@@ -31,6 +54,7 @@ def parser(documentation: str, repeats: int) -> argparse.ArgumentParser:
     arguments = argparse.ArgumentParser(description=documentation.splitlines()[0])
     arguments.add_argument("--smoke", action="store_true", help="tiny sizes: does it still work?")
     arguments.add_argument("--json", type=Path, metavar="PATH", help="also write every result to this file")
+    arguments.add_argument("--keep", action="store_true", help="keep numbers beside published ones in beside.json")
     arguments.add_argument("--repeats", type=int, default=repeats, help="default: %(default)s")
     arguments.add_argument("--child", help=argparse.SUPPRESS)  # set in the processes that are measured
     return arguments
@@ -114,8 +138,14 @@ def load_average() -> list[float]:
     return [round(value, 2) for value in os.getloadavg()]
 
 
-def conclude(script: str, arguments: argparse.Namespace, load: list[float], results: Mapping[str, Any]) -> None:
-    """Say on what and how often this was measured; write the results where asked."""
+def conclude(
+    script: str,
+    arguments: argparse.Namespace,
+    load: list[float],
+    results: Mapping[str, Any],
+    beside: Sequence[Beside] = (),
+) -> None:
+    """Say on what and how often this was measured; write the results, and those beside published ones, where asked."""
     where = {
         "benchmark": Path(script).name,
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -134,6 +164,10 @@ def conclude(script: str, arguments: argparse.Namespace, load: list[float], resu
     )
     if arguments.json:
         arguments.json.write_text(json.dumps({**where, **results}, indent=2) + "\n", encoding="utf-8")
+    if arguments.keep and beside and not arguments.smoke:
+        kept = json.loads(BESIDE.read_text(encoding="utf-8")) if BESIDE.is_file() else {}
+        kept[where["benchmark"]] = {"date": where["date"][:10], "rows": [asdict(row) for row in beside]}
+        BESIDE.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n", encoding="utf-8")
 
 
 def _version(name: str) -> str | None:

@@ -16,7 +16,7 @@ tokens, for which their own grid search gives 227B tokens, 9.1 epochs and 6.8B p
 
 Run, a minute and a half on two cores::
 
-    python benchmarks/repeated.py --tables FOLDER --json repeated.json
+    python benchmarks/repeated.py --tables FOLDER --json repeated.json --keep
 
 FOLDER holds datablations.csv: run_name, n_params, n_tokens, unique_tokens, loss (C4 validation, nats per token) and
 variant. With --smoke a simulated table takes its place. What it showed: README.md beside this file.
@@ -32,7 +32,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import xarray as xr
-from measure import conclude, load_average, print_table
+from measure import Beside, conclude, load_average, print_table
 from scipy.optimize import minimize
 
 import forescale as fs
@@ -170,11 +170,30 @@ def splits(sources: dict[str, Any]) -> tuple[list[list[str]], dict[str, Any]]:
     return rows, numbers
 
 
+def beside(numbers: dict[str, Any], runs: int, fits: dict[str, fs.Fit]) -> list[Beside]:
+    """R_D* and R_N* beside what is printed: by the authors' estimator, and by the posteriors of the card."""
+    tables = "Muennighoff et al.'s runs"
+    drawn = np.quantile(numbers["bootstrap"], [0.05, 0.95], axis=0)
+    found = [
+        Beside("data_constrained", tables, runs, star, PRINTED.values[star], PRINTED.name, value, low, high, note)
+        for star, value, low, high in zip(STARS, numbers["lowest"], *drawn, strict=True)
+        for note in ("the authors' estimator, its lowest minimum; bootstrap over runs",)
+    ]
+    for name, source in fits.items():
+        for star in (star for star in STARS if star in source.posterior):
+            low, middle, high = source.posterior[star].quantile([0.05, 0.5, 0.95]).to_numpy().tolist()
+            size, printed = len(source.observations), (PRINTED.values[star], PRINTED.name)
+            ours = (middle, low, high, f"posterior, {name[2:]}")
+            found.append(Beside("data_constrained", tables, size, star, *printed, *ours))
+    return found
+
+
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--tables", type=Path, metavar="FOLDER", help="where datablations.csv is")
     parser.add_argument("--smoke", action="store_true", help="tiny sizes, and a simulated table: does it still work?")
     parser.add_argument("--json", type=Path, metavar="PATH", help="also write every number to this file")
+    parser.add_argument("--keep", action="store_true", help="keep numbers beside published ones in beside.json")
     parser.set_defaults(repeats=1)
     given = parser.parse_args()
     if not given.smoke and given.tables is None:
@@ -204,7 +223,8 @@ def main() -> None:
     print(f"\nthe best split of {BUDGET:.3g} FLOPs; bands of kind mean, the law's curve\n")
     found, of_splits = splits({"printed": PRINTED, "card": best})
     print_table(["estimate", "different tokens", "N, 1e9", "D, 1e9", "epochs"], found)
-    conclude(__file__, given, load, {"table": rows, "huber": numbers, "splits": of_splits})
+    results = {"table": rows, "huber": numbers, "splits": of_splits}
+    conclude(__file__, given, load, results, beside(numbers, len(runs), fits))
 
 
 if __name__ == "__main__":

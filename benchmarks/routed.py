@@ -15,7 +15,7 @@ decimals, so that a alone may move losses by 1 %; where routing stops paying; an
 
 Run::
 
-    python benchmarks/routed.py --tables FOLDER --json routed.json
+    python benchmarks/routed.py --tables FOLDER --json routed.json --keep
 
 With --smoke the table is simulated from the published constants of S-BASE, and the fit is short.
 
@@ -29,7 +29,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from measure import conclude, load_average, parser, print_table
+from measure import Beside, conclude, load_average, parser, print_table
 
 import forescale as fs
 from forescale.draws import band
@@ -102,7 +102,14 @@ def main() -> None:
         for source in ("published", "fit")
     ]
     print_table(["", "constants", "N_cutoff", "N_eff", "rms error, %"], rows)
-    conclude(__file__, given, load, {"methods": found})
+    beside = [
+        Beside(
+            "routed", f"{method} and dense runs of Clark et al.", of["runs"], name, source=METHODS[method], **constant
+        )
+        for method, of in found.items()
+        for name, constant in of["constants"].items()
+    ]
+    conclude(__file__, given, load, {"methods": found}, beside)
 
 
 if __name__ == "__main__":

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import nbformat
+from beside_page import beside_page
 from card_pages import cards, law_page
 
 import forescale as fs
@@ -58,7 +59,7 @@ def setup(app: Sphinx) -> dict[str, bool]:
 def write(source: Path) -> None:
     """Write every page below ``source``/generated, those that changed only, and nothing else that is there."""
     folder = source / "generated"
-    found = dict([*api(), *command_line(), *cards(), *law_page(), *repository(), *notebooks()])
+    found = dict([*api(), *command_line(), *cards(), *law_page(), *beside_page(), *repository(), *notebooks()])
     for old in (path for path in folder.rglob("*") if path.is_file()):
         if str(old.relative_to(folder)) not in found:
             old.unlink()

@@ -1,6 +1,6 @@
 """The Huber baseline: what is printed, what is known, and what must not move it."""
 
-from itertools import product
+from itertools import islice, product
 
 import numpy as np
 import pandas as pd
@@ -82,7 +82,7 @@ def test_standard_errors_are_near_the_published_ones(hoffmann, refits):
 
 @pytest.mark.slow
 def test_the_grid_of_hoffmann_et_al_finds_nothing_better(hoffmann):
-    """L-BFGS-B from all 4500 starts of their appendix, in their own coordinates with derivatives by hand."""
+    """L-BFGS-B from every third of the 4500 starts of their appendix, in their own coordinates, derivatives by hand."""
     log_n, log_d, y = (np.log(hoffmann.column(name)) for name in ("n_params", "n_tokens", "loss"))
     delta = 1e-3
 
@@ -101,10 +101,10 @@ def test_the_grid_of_hoffmann_et_al_finds_nothing_better(hoffmann):
     starts = product(coefficients, coefficients, floors, exponents, exponents)
     ends = [
         minimize(objective, start, jac=True, method="L-BFGS-B", options={"maxiter": 1000, "ftol": 1e-12}).fun
-        for start in starts
+        for start in islice(starts, 0, None, 3)
     ]
     ours = huber_fit(hoffmann).objective
-    assert len(ends) == 4500
+    assert len(ends) == 1500
     assert delta * min(ends) == pytest.approx(ours, rel=1e-6)  # it does find the same
     assert delta * min(ends) > ours * (1 - 1e-9)
 

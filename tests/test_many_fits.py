@@ -29,7 +29,7 @@ from forescale.workers import run_all
 
 pytestmark = pytest.mark.slow
 TRUTH = {"E": 1.8, "A": 480.0, "B": 2000.0, "alpha": 0.35, "beta": 0.36}
-ASKED = {"models": ["chinchilla", "kaplan"], "draws": 300, "tune": 300, "bootstrap": 20, "random_seed": 1}
+ASKED = {"models": ["chinchilla"], "draws": 300, "tune": 300, "bootstrap": 20, "random_seed": 1}
 ASKED |= {"progress": False}
 
 

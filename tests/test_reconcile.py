@@ -177,6 +177,7 @@ def test_every_sum_of_powers_is_read(law):
     }
     values["kaplan_floor"] = values["kaplan_additive"]
     values["coupled"] = {**values["chinchilla"], "kappa": 0.6}
+    values["overtraining"] = {"E": 1.8, "a": 210.0, "b": 370.0, "eta": 0.136}
     source = toy(law, **values[law])
     draws = reconcile(source, [1e16, 1e20]).draws.squeeze(("chain", "draw"), drop=True)
     for budget in (1e16, 1e20):

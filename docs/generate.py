@@ -36,6 +36,7 @@ GROUPS = {
     "Contradiction": "contradiction Contradiction Consistency Trends published_trends PublishedTrends fit_trends "
     "FittedTrends trends_of LimitTrends",
     "The optimum without a law": "frontier Frontier isoflop_groups envelope Envelope approaches",
+    "Learning curves": "finish Finish checkpoints Schedule",
     "Routed models": "effective_params EffectiveParams routing_cutoff RoutingCutoff",
     "Exponents as theory reads them": "intrinsic_dimension IntrinsicDimension zipf_exponent ZipfExponent",
     "Kaplan et al.'s terms": "reconcile Reconciliation Embeddings efficient_frontier EfficientFrontier PowerRule "

@@ -40,9 +40,14 @@ def simulate():
         # of a generator of its own, so that other laws' tables are as they were
         minima["unique_tokens"] = d / 10 ** np.random.default_rng([seed, 1]).uniform(0, 2, runs)
         minima["n_experts"] = 2.0 ** np.random.default_rng([seed, 2]).integers(0, 10, runs)
+        minima["peak_steps"] = d / 2**20
+        minima["cooling"] = 10 ** np.random.default_rng([seed, 3]).uniform(0, 1.5, runs)
         table = {"n_params": n, "n_tokens": d, "flops": 6 * n * d, **minima}
         loss = law(table, truth) * np.exp(sigma * rng.standard_t(5, runs))
-        return fs.Observations.from_frame(pd.DataFrame({**table, "loss": loss}), name=f"simulated {law.name}")
+        frame = pd.DataFrame({**table, "loss": loss})
+        if "cooling" in law.inputs:  # whose cards take a standard error of loss
+            frame["loss_se"] = sigma * loss
+        return fs.Observations.from_frame(frame, name=f"simulated {law.name}")
 
     return make
 

@@ -6,14 +6,17 @@ import xarray as xr
 
 from forescale.errors import ModelError
 from forescale.laws import LAWS, get_law, law
+from forescale.schedules import Schedule
 from forescale.terms import Amplitude, CriticalSize
 
 ALL = pytest.mark.parametrize("one", LAWS.values(), ids=LAWS)
 INPUTS = {"n_params": 3e9, "n_tokens": 7e10, "min_steps": 2e4, "x": 4e9, "unique_tokens": 2e10, "n_experts": 32.0}
+INPUTS |= {"peak_steps": 2e4, "cooling": 8.0}
 # Plausible values by what a name means, so that a new law needs no entry unless it brings a new name.
 VALUES = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.33, "beta": 0.29, "N_c": 6e13, "D_c": 2e13, "x_c": 9e13}
 VALUES |= {"R_D_star": 15.0, "R_N_star": 5.0}
 VALUES |= {"a": -0.082, "b": -0.108, "c": 0.009, "d": 1.104, "E_start": 1.8, "E_max": 310.0}
+VALUES |= {"R": 0.1, "gamma": 0.9}
 VALUES |= {"alpha_N": 0.076, "alpha_D": 0.103, "S_c": 2e3, "alpha_S": 0.76, "kappa": 0.5}
 VALUES |= {"eta": 0.12}
 OWN = {"overtraining": {"a": 140.0, "b": 190.0}}  # of laws whose papers give another law's letters another meaning
@@ -165,6 +168,20 @@ def test_learning_curve_converges_to_the_power_of_size():
     converged = LAWS["power"]({"x": 1e9}, {"x_c": 6.5e13, "alpha": 0.077})
     assert LAWS["learning_curve"]({"n_params": 1e9, "min_steps": 1e300}, p) == pytest.approx(converged, rel=1e-14)
     assert LAWS["learning_curve"]({"n_params": 1e9, "min_steps": 2.1e3}, p) == pytest.approx(converged + 1, rel=1e-14)
+
+
+def test_annealed_law_is_that_of_tissue_et_al():
+    """At gamma = 1, L0 + A S1^-alpha - C S2 (arXiv:2408.11029) in other letters, at every step of a schedule."""
+    plan = Schedule.wsd(6000, decay=2000, warmup=500, final=0.1, shape="1-sqrt", peak=3e-4)
+    step = np.arange(1000, 6001, 250)
+    memory, l0, a, alpha, c = 500.0, 2.6, 0.4, 0.5, 0.5
+    theirs = l0 + a * plan.forward_area(step) ** -alpha - c * plan.annealing_area(step, memory)
+    r = c * plan.peak * memory
+    ours = {"E": l0 - r, "B": a * plan.peak**-alpha, "beta": alpha, "R": r, "gamma": 1.0}
+    at = {"peak_steps": plan.peak_steps(step), "cooling": plan.cooling(step, memory)}
+    np.testing.assert_allclose(LAWS["annealed"](at, ours), theirs, rtol=1e-12)
+    sizes = {**ours, "E": 1.0, "A": (l0 - r - 1.0) * 1e8**0.3, "alpha": 0.3}
+    np.testing.assert_allclose(LAWS["annealed_sizes"]({**at, "n_params": 1e8}, sizes), theirs, rtol=1e-12)
 
 
 def test_coupled_law_holds_hoffmanns_and_kaplans():

@@ -25,6 +25,8 @@ TRUTH["routed"] = {"a": -0.082, "b": -0.108, "c": 0.009, "d": 1.104, "E_start": 
 TRUTH["overtraining"] = {"E": 1.8, "a": 210.0, "b": 370.0, "eta": 0.136}
 TRUTH["manifold"] = TRUTH["overtraining"]
 TRUTH["coupled"] = {**TRUTH["chinchilla"], "kappa": 0.6}
+TRUTH["annealed"] = {"E": 2.2, "B": 40.0, "beta": 0.55, "R": 0.15, "gamma": 1.0}
+TRUTH["annealed_sizes"] = {**TRUTH["annealed"], "E": 1.7, "A": 400.0, "alpha": 0.34}
 TRUTH["chinchilla_literal"] = TRUTH["chinchilla"]
 
 

@@ -15,6 +15,7 @@ ROOT = Path(__file__).parents[1]
 SHELF = ROOT / "models" / "drift"
 NO_LADDERS = {"learning_curve", "data_constrained", "routed"}  # the class has none of their laws
 NO_LADDERS |= {"overtraining", "manifold"}  # not yet fitted to it
+NO_LADDERS |= {"annealed", "annealed_sizes"}
 LEARNED = tomllib.loads((SHELF / "learned.toml").read_text())
 
 

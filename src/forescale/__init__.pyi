@@ -16,6 +16,7 @@ from .catalog import list_published as list_published
 from .catalog import list_trends as list_trends
 from .catalog import load_dataset as load_dataset
 from .catalog import load_model as load_model
+from .checkpoints import checkpoints as checkpoints
 from .compare import Comparison as Comparison
 from .compare import compare as compare
 from .consistency import Consistency as Consistency
@@ -37,6 +38,8 @@ from .errors import FileError as FileError
 from .errors import ForescaleError as ForescaleError
 from .errors import ForescaleWarning as ForescaleWarning
 from .errors import ModelError as ModelError
+from .finish import Finish as Finish
+from .finish import finish as finish
 from .fit import Fit as Fit
 from .fit import fit as fit
 from .forecast import Forecast as Forecast
@@ -71,6 +74,7 @@ from .routing import RoutingCutoff as RoutingCutoff
 from .routing import effective_params as effective_params
 from .routing import routing_cutoff as routing_cutoff
 from .rules import PowerRule as PowerRule
+from .schedules import Schedule as Schedule
 from .sensitivity import Sensitivity as Sensitivity
 from .sensitivity import sensitivity as sensitivity
 from .trend_fit import FittedTrends as FittedTrends

@@ -257,7 +257,8 @@ def _prior_losses(model: fs.Model) -> pd.DataFrame:
     if not set(model.law.inputs) <= set(points):
         return pd.DataFrame()
     at = points[list(model.law.inputs)]
-    return at.join(interval_rows(model.prior_predictive(random_seed=0)["mean"], 0.9))
+    # a law of one run knows no size, and has one row
+    return at.join(interval_rows(model.prior_predictive(random_seed=0)["mean"], 0.9)).drop_duplicates(list(at))
 
 
 def _quantile_table(rows: pd.DataFrame, names: list[str]) -> Table:

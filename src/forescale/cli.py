@@ -8,6 +8,7 @@ from forescale.app import app, main
 from forescale.commands import runs
 from forescale.commands import compare
 from forescale.commands import backtest
+from forescale.commands import finish
 from forescale.commands import contradiction
 from forescale.commands import sensitivity
 from forescale.commands import frontier
@@ -20,6 +21,7 @@ __all__ = [
     "backtest",
     "compare",
     "contradiction",
+    "finish",
     "frontier",
     "main",
     "reconcile",

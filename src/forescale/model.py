@@ -202,7 +202,9 @@ class Model:
         DataError
             See ``Observations.check_supports``.
         """
-        return observations.check_supports(self.law.inputs, len(self.parameters), needs_loss_se=self.noise.needs_se)
+        return observations.check_supports(
+            self.law.inputs, len(self.parameters), needs_loss_se=self.noise.needs_se, may_stay=self.law.may_stay
+        )
 
     def data(self, observations: Observations) -> dict[str, Any]:
         """What the likelihood sees, as float arrays of shape (run,).

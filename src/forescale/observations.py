@@ -245,7 +245,13 @@ class Observations(FrozenTable):
     def _with(self, columns: Mapping[str, NDArray[Any]], note: str) -> Self:
         return replace(self, columns=columns, notes=(*self.notes, note))
 
-    def check_supports(self, inputs: Sequence[str], n_parameters: int, needs_loss_se: bool = False) -> tuple[str, ...]:
+    def check_supports(
+        self,
+        inputs: Sequence[str],
+        n_parameters: int,
+        needs_loss_se: bool = False,
+        may_stay: Sequence[str] = (),
+    ) -> tuple[str, ...]:
         """Check that these runs can inform a law with these inputs and so many parameters.
 
         Parameters
@@ -256,6 +262,8 @@ class Observations(FrozenTable):
             How many parameters are to be estimated.
         needs_loss_se : bool
             Whether the noise needs a standard error for every run.
+        may_stay : sequence of str
+            Inputs that may be the same in all runs.
 
         Returns
         -------
@@ -266,9 +274,9 @@ class Observations(FrozenTable):
         ------
         DataError
             If an input or a needed loss_se is absent, an input is not a positive number in every run or
-            is the same in all runs, or there are fewer runs than parameters.
+            (unless it may stay) the same in all runs, or there are fewer runs than parameters.
         """
-        return check_supports(self, inputs, n_parameters, needs_loss_se)
+        return check_supports(self, inputs, n_parameters, needs_loss_se, may_stay)
 
 
 def as_observations(runs: Observations | pd.DataFrame | str | Path) -> Observations:

@@ -14,6 +14,7 @@ from forescale.units import parse_quantity
 TOKENS_PER_PARAM = 20
 MIN_STEPS = 1e4
 EXPERTS = 64.0
+PEAK_STEPS, COOLING = 1e4, 10.0
 
 
 def usual_points() -> pd.DataFrame:
@@ -23,14 +24,15 @@ def usual_points() -> pd.DataFrame:
     batch size.
     S_min is 10,000 throughout, since compute-efficient training takes about as many steps at every size (Kaplan et
     al. 2020, arXiv:2001.08361, section 6.1 and equation B.10); it does not follow from the tokens beside it.
-    Routed models have 64 experts.
+    Routed models have 64 experts, and learning curves are looked at after 10,000 steps at the peak learning rate,
+    annealed to a tenth of it.
     """
     sizes = 10.0 ** np.arange(6, 13)
     tokens = TOKENS_PER_PARAM * sizes
     flops = 6 * sizes * tokens
     columns = {"n_params": sizes, "n_tokens": tokens, "flops": flops, "min_flops": flops / 2, "min_steps": MIN_STEPS}
     columns["unique_tokens"] = tokens
-    return pd.DataFrame({**columns, "n_experts": EXPERTS})
+    return pd.DataFrame({**columns, "n_experts": EXPERTS, "peak_steps": PEAK_STEPS, "cooling": COOLING})
 
 
 def as_points(

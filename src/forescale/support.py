@@ -18,7 +18,7 @@ COLLINEAR = 0.999
 
 
 def check_supports(
-    table: FrozenTable, inputs: Sequence[str], n_parameters: int, needs_loss_se: bool
+    table: FrozenTable, inputs: Sequence[str], n_parameters: int, needs_loss_se: bool, may_stay: Sequence[str] = ()
 ) -> tuple[str, ...]:
     """Do the work of `Observations.check_supports`, which says what is checked and raised."""
     runs = [f"run {run!r}" for run in table.columns["run"].tolist()]
@@ -30,10 +30,13 @@ def check_supports(
             f"{table.name!r} has {len(table)} runs and the model has {n_parameters} parameters; "
             f"add runs, or choose a law with fewer parameters."
         )
+    varying = []
     for name in inputs:
         values = numbers(table.columns[name], name, runs)
         check_numbers(name, values, runs)
-        if np.isclose(values.min(), values.max(), rtol=1e-9, atol=0):
+        if not np.isclose(values.min(), values.max(), rtol=1e-9, atol=0):
+            varying.append(name)
+        elif name not in may_stay:
             raise DataError(
                 f"The law needs {name} to vary, and all {len(table)} runs of {table.name!r} have {name} = "
                 f"{format_quantity(values[0])}. Add runs of other sizes, or choose a law without {name}."
@@ -43,7 +46,7 @@ def check_supports(
             f"The noise needs the standard error of every loss, and {table.name!r} has no loss_se. "
             f"Add the column, or choose a noise that estimates its size."
         )
-    logs = {name: np.log(table.column(name)) for name in inputs}
+    logs = {name: np.log(table.column(name)) for name in varying}
     together = ((a, b, np.corrcoef(logs[a], logs[b])[0, 1]) for a, b in combinations(logs, 2))
     return tuple(
         f"{a} and {b} move together in {table.name!r} (correlation of their logs {r:.5f}): "

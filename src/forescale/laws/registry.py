@@ -44,6 +44,8 @@ class Law:
         The law that this one becomes where its further inputs take nothing away; None where there are no such.
     judged : callable or None
         From what can be judged at a reference to the parameters; None where terms say all that there is to say.
+    may_stay : tuple of str
+        Inputs that may be the same in every run fitted, so that priors alone say what they do.
     """
 
     name: str
@@ -56,6 +58,7 @@ class Law:
     sum_of_powers: Callable[..., tuple[Any, Any, Any, Any]] | None = field(default=None, repr=False)
     base: Law | None = field(default=None, repr=False)
     judged: Callable[..., dict[str, Any]] | None = field(default=None, repr=False)
+    may_stay: tuple[str, ...] = field(default=(), repr=False)
     own_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
     def __post_init__(self) -> None:
@@ -139,6 +142,7 @@ class Law:
             ),
             floor=None if self.floor is None else new(self.floor),
             coupling=None if self.coupling is None else new(self.coupling),
+            may_stay=tuple(map(new, self.may_stay)),
             base=self.base and self.base.renamed({old: new(old) for old in (*self.base.inputs, *self.base.parameters)}),
             own_names=MappingProxyType(own),
         )
@@ -153,7 +157,8 @@ class Law:
             at = {**dict(zip(free, sizes, strict=True)), **held}
             return self.function(*(at[name] for name in self.inputs), **parameters)
 
-        return replace(self, function=function, inputs=free, base=None)
+        may_stay = tuple(name for name in self.may_stay if name in free)
+        return replace(self, function=function, inputs=free, base=None, may_stay=may_stay)
 
     def _outer(self, own: str) -> str:
         return next((outer for outer, name in self.own_names.items() if name == own), own)
@@ -179,6 +184,7 @@ def law(
     sum_of_powers: Callable[..., tuple[Any, Any, Any, Any]] | None = None,
     base: Law | None = None,
     judged: Callable[..., dict[str, Any]] | None = None,
+    may_stay: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Any]], Law]:
     """Register a function as a law; its signature is the contract.
 
@@ -208,6 +214,9 @@ def law(
         dict of the parameters that follow. Its positional arguments are inputs, at the reference of a card; its
         keyword-only arguments are what a card with that reference has priors on. One that is also a parameter of the
         law stands for itself. Operators, ``np.exp`` and ``np.log`` only, as in the law.
+    may_stay : tuple of str, optional
+        Inputs that need not vary among the runs fitted, such as the size in a law that is also fitted to a single
+        training curve. What they do is then as uncertain as the priors say; other inputs are refused if they stay.
 
     Returns
     -------
@@ -234,12 +243,12 @@ def law(
         parameters = _names(function, inspect.Parameter.KEYWORD_ONLY)
         name = function.__name__
         named = {*terms, *(t.exponent for t in terms.values()), *(name for name in (floor, coupling) if name)}
-        sizes = {*_names(judged, inspect.Parameter.POSITIONAL_OR_KEYWORD), *(t.size for t in terms.values())}
+        sizes = {*_names(judged, inspect.Parameter.POSITIONAL_OR_KEYWORD), *(t.size for t in terms.values()), *may_stay}
         if not named <= set(parameters) or not sizes <= set(inputs):
             raise ModelError(f"law {name!r}: @law names something that its signature does not")
         if base and not (set(base.inputs) <= set(inputs) and set(base.parameters) <= set(parameters)):
             raise ModelError(f"law {name!r}: its base {base.name!r} has inputs or parameters that it has not")
-        shape = (MappingProxyType(dict(terms)), floor, coupling, sum_of_powers, base, judged)
+        shape = (MappingProxyType(dict(terms)), floor, coupling, sum_of_powers, base, judged, may_stay)
         made = Law(name, function, inputs, parameters, *shape)
         LAWS[name] = made
         return made

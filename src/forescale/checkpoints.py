@@ -193,7 +193,7 @@ def single(curves: pd.DataFrame, title: str) -> dict[str, pd.DataFrame]:
         run = str(curve["run"].iloc[0]) if "run" in keys else title
         size = f" at {format_quantity(curve['n_params'].iloc[0])}" if shared or "run" not in keys else ""
         parts[run + size] = curve.reset_index(drop=True)
-    return parts
+    return parts if len(parts) > 1 or "run" in keys else {title: curves}
 
 
 def schedule_of(curve: pd.DataFrame, given: Schedule | str | None, name: str, warmup: Any = None) -> Schedule:

@@ -44,8 +44,11 @@ from .fit import Fit as Fit
 from .fit import fit as fit
 from .forecast import Forecast as Forecast
 from .forecast import forecast as forecast
+from .freeze import freeze as freeze
 from .frontier import Frontier as Frontier
 from .frontier import frontier as frontier
+from .frozen_forecast import FrozenForecast as FrozenForecast
+from .frozen_forecast import load_frozen as load_frozen
 from .huber import HuberFit as HuberFit
 from .huber import huber_fit as huber_fit
 from .isoflop import isoflop_groups as isoflop_groups
@@ -75,6 +78,8 @@ from .routing import effective_params as effective_params
 from .routing import routing_cutoff as routing_cutoff
 from .rules import PowerRule as PowerRule
 from .schedules import Schedule as Schedule
+from .score_frozen import FrozenScores as FrozenScores
+from .score_frozen import score_frozen as score_frozen
 from .sensitivity import Sensitivity as Sensitivity
 from .sensitivity import sensitivity as sensitivity
 from .trend_fit import FittedTrends as FittedTrends

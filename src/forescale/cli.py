@@ -13,6 +13,7 @@ from forescale.commands import contradiction
 from forescale.commands import sensitivity
 from forescale.commands import frontier
 from forescale.commands import reconcile
+from forescale.commands import frozen
 from forescale.commands import report
 from forescale.commands import shelves
 
@@ -23,6 +24,7 @@ __all__ = [
     "contradiction",
     "finish",
     "frontier",
+    "frozen",
     "main",
     "reconcile",
     "report",

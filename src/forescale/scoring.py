@@ -24,6 +24,7 @@ Array = NDArray[np.float64]
 PROBS = (0.5, 0.8, 0.9, 0.95)
 SCORED = 0.9
 _SMOOTHED = 4000  # draws, at most, behind a kernel density
+_GRID = 2000  # probabilities at which quantile scores are averaged
 
 
 def score(loss: Any, draws: Any, log_density: Any = None) -> dict[str, Array]:
@@ -88,6 +89,71 @@ def score(loss: Any, draws: Any, log_density: Any = None) -> dict[str, Array]:
         "log_score": np.log(100) - density,
         "bias": median - y,
         "pit": ((x < y).mean(axis=0) + (x <= y).mean(axis=0)) / 2,
+    }
+
+
+def score_quantiles(loss: Any, levels: Any, quantiles: Any) -> dict[str, Array]:
+    """Score predictive quantiles of loss against the losses that came.
+
+    Between the quantiles, 100 log loss is taken to be linear in the normal score of the probability (what a lognormal
+    forecast is), and constant beyond the outermost. Then as `score`, with
+    ``crps = 2 int_0^1 (1[y < q(p)] - p) (q(p) - y) dp``, twice the mean quantile (pinball) score. ``pit`` beyond the
+    outermost quantile is the middle of what is left there.
+
+    Parameters
+    ----------
+    loss : array_like, shape (point,)
+        Losses, nats per token.
+    levels : array_like, shape (level,)
+        Probabilities, ascending.
+    quantiles : array_like, shape (point, level)
+        Nats per token.
+
+    Returns
+    -------
+    dict of str to array, shape (point,)
+        As of `score`, without log_score, for which quantiles are not enough.
+
+    Raises
+    ------
+    DataError
+        If a loss or a quantile is not a number above zero.
+
+    References
+    ----------
+    Gneiting and Raftery 2007, doi:10.1198/016214506000001437, section 6; Laio and Tamea 2007,
+    doi:10.5194/hess-11-1267-2007, for CRPS as an integral of quantile scores.
+
+    Examples
+    --------
+    >>> from scipy.stats import norm
+    >>> levels = np.array([0.005, *np.linspace(0.025, 0.975, 39), 0.995])
+    >>> found = score_quantiles([1.0], levels, np.exp(0.01 * norm.ppf(levels))[None])
+    >>> round(float(found["crps"][0]), 2), round(float(found["pit"][0]), 2)
+    (0.23, 0.5)
+    """
+    from scipy.special import ndtr, ndtri
+
+    y, x = _percent("loss", loss), _percent("quantiles", quantiles)
+    z = ndtri(np.asarray(levels, dtype=float))
+
+    def at(prob: float | Array) -> Array:
+        return np.array([np.interp(ndtri(prob), z, row) for row in x])
+
+    low, high = at((1 - SCORED) / 2), at((1 + SCORED) / 2)
+    covered = {p: (at((1 - p) / 2) <= y) & (y <= at((1 + p) / 2)) for p in PROBS}
+    grid = (np.arange(_GRID) + 0.5) / _GRID
+    fine, below = at(grid), ndtr(np.array([np.interp(one, row, z) for one, row in zip(y, x, strict=True)]))
+    outside = [np.asarray(levels)[0] / 2, (1 + np.asarray(levels)[-1]) / 2]
+    return {
+        "median": np.exp(at(0.5) / 100),
+        "lower": np.exp(low / 100),
+        "upper": np.exp(high / 100),
+        **{coverage_name(p): inside.astype(float) for p, inside in covered.items()},
+        "interval_score": high - low + 2 / (1 - SCORED) * (np.maximum(low - y, 0) + np.maximum(y - high, 0)),
+        "crps": 2 * (((y[:, None] < fine) - grid) * (fine - y[:, None])).mean(axis=1),
+        "bias": at(0.5) - y,
+        "pit": np.where(y < x[:, 0], outside[0], np.where(y > x[:, -1], outside[1], below)),
     }
 
 

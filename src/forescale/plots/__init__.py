@@ -10,6 +10,7 @@ from forescale.plots.comparisons import plot_divergence, plot_loo_differences
 from forescale.plots.contours import plot_contours
 from forescale.plots.contradictions import plot_contradiction, plot_crossing_exponents
 from forescale.plots.finishes import plot_finish
+from forescale.plots.frozens import plot_frozen
 from forescale.plots.isoflops import plot_isoflops
 from forescale.plots.losses import plot_loss
 from forescale.plots.pairs import plot_pairs
@@ -31,6 +32,7 @@ __all__ = [
     "plot_elasticities",
     "plot_finish",
     "plot_forecasts",
+    "plot_frozen",
     "plot_isoflops",
     "plot_loo_differences",
     "plot_loo_pit",

@@ -32,6 +32,7 @@ GROUPS = {
     "What comes along": "list_datasets list_models list_published list_trends literature_exponents",
     "Forecasts and allocation": "forecast Forecast allocate Allocation regret Regret report",
     "Forecasts kept, and scored": "freeze FrozenForecast load_frozen score_frozen FrozenScores",
+    "Decisions": "near_optimal NearOptimal rank_plans PlanRanking",
     "Which estimate": "compare Comparison backtest Backtest calibrate Calibration",
     "What the answer depends on": "sensitivity Sensitivity prior_sensitivity PriorSensitivity",
     "Contradiction": "contradiction Contradiction Consistency Trends published_trends PublishedTrends fit_trends "

@@ -37,7 +37,7 @@ LAYERS = [
         "stacking",
         "scored",
     },
-    {"contradiction", "score_frozen", "separation", "tasks"},
+    {"near_optimal", "plans", "contradiction", "score_frozen", "separation", "tasks"},
     {"frontier", "backtest"},
     {"approaches"},
     {"compare"},

@@ -83,7 +83,7 @@ print(*sys.modules)
 
 
 def test_every_command_is_listed_and_helps_in_eighty_columns():
-    listed = re.findall(r"^  (\w+)  +\w", call("--help").stdout.partition("Commands:")[2], re.MULTILINE)
+    listed = re.findall(r"^  ([\w-]+)  +\w", call("--help").stdout.partition("Commands:")[2], re.MULTILINE)
     assert listed == COMMANDS
     for words in ([], *([name] for name in COMMANDS)):
         check_page(re.sub(r"^(Usage: .+) \S+\.\.\.$", r"\1", call(*words, "-h").stdout, flags=re.MULTILINE))

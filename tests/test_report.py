@@ -14,17 +14,14 @@ from commandline import call, refused
 import forescale as fs
 import forescale.commands.report  # the command, wherever the command line lists it
 from forescale.backtest import Backtest
-from forescale.budgets import positive
 from forescale.errors import DataError, FileError, ModelError
-from forescale.optimum import loss_on_line
 from forescale.report import answer, disputes, doubts, evidence, redo, report
 from forescale.report.contents import Bullets, Code, Contents, Control, Figure, Paragraph, Section, Table
 from forescale.report.html import _as_json, to_html
 from forescale.report.made import ask
 from forescale.report.markdown import to_markdown
-from forescale.report.near_optimal import SLACK, near_optimal, surely_near
 from forescale.scoring import score
-from forescale.units import cost_model, format_quantity, parse_quantity
+from forescale.units import format_quantity, parse_quantity
 
 BUDGETS = ["1e22", "5.76e23"]
 NASTY = '<script>alert("1")</script> | *x* & [y](javascript:z)'
@@ -169,40 +166,6 @@ class TestControl:
 
     def test_json_ends_no_script(self):
         assert "<" not in _as_json({"a": "</script><!-- &"})
-
-
-class TestNearOptimal:
-    def test_ends_have_the_loss_that_is_asked(self):
-        source, cost = fs.published("besiroglu2024"), cost_model("6ND")
-        split = fs.allocate(source, BUDGETS)
-        ends = near_optimal(source, split, cost)
-        values = {name: source.posterior[name].to_numpy()[..., None] for name in source.law.parameters}
-        best = split.draws["loss"].to_numpy()
-        for name, outwards in (("smallest", -0.01), ("largest", 0.01)):
-            for step, sign in ((0.0, 0.0), (outwards, 1.0), (-outwards, -1.0)):
-                size = np.log(ends[name].to_numpy()) + step
-                excess = loss_on_line(source.law, cost, size, np.log(positive("C", BUDGETS)), values) / best - 1 - SLACK
-                assert (np.abs(excess) < 1e-9).all() if sign == 0 else (sign * excess > 0).all()
-
-    def test_a_sure_size_is_in_that_share_of_the_sets(self):
-        source = fs.published("besiroglu2024")
-        ends = near_optimal(source, fs.allocate(source, "5.76e23"), cost_model("6ND")).isel(budget=0)
-        for prob in (0.5, 0.9):
-            for end, outwards in zip(surely_near(ends, prob), (1 / 1.02, 1.02), strict=True):
-                shares = [
-                    float(((ends["smallest"] <= size) & (size <= ends["largest"])).mean())
-                    for size in (end, end * outwards)
-                ]
-                assert shares[1] < prob <= shares[0] + 1e-9
-        far = ends.assign(largest=ends["smallest"] * np.where(np.arange(4000) % 2, 1.001, 1.002))
-        assert surely_near(far, 0.9) is None
-
-    def test_a_flat_valley_ends_at_the_search(self):
-        source, cost = fs.published("hoffmann2022"), cost_model("6ND")
-        split = fs.allocate(source, "1e21")
-        ends = near_optimal(source, split, cost, slack=100.0)
-        assert float(ends["smallest"].item()) >= 1
-        assert cost.n_tokens(1e21, ends["largest"].item()) >= 1 - 1e-9
 
 
 class TestPage:

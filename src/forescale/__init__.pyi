@@ -60,7 +60,11 @@ from .literature import literature_exponents as literature_exponents
 from .loo import LeaveOneOut as LeaveOneOut
 from .loo import leave_one_out as leave_one_out
 from .model import Model as Model
+from .near_optimal import NearOptimal as NearOptimal
+from .near_optimal import near_optimal as near_optimal
 from .observations import Observations as Observations
+from .plans import PlanRanking as PlanRanking
+from .plans import rank_plans as rank_plans
 from .prior_sensitivity import PriorSensitivity as PriorSensitivity
 from .prior_sensitivity import prior_sensitivity as prior_sensitivity
 from .priors import Prior as Prior

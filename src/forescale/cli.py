@@ -6,6 +6,7 @@ What a command needs is imported when it runs, so that help answers at once.
 # isort: off
 from forescale.app import app, main
 from forescale.commands import runs
+from forescale.commands import plans
 from forescale.commands import compare
 from forescale.commands import backtest
 from forescale.commands import finish
@@ -26,6 +27,7 @@ __all__ = [
     "frontier",
     "frozen",
     "main",
+    "plans",
     "reconcile",
     "report",
     "runs",

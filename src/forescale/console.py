@@ -140,6 +140,18 @@ def caption(prob: float, *sentences: str) -> Text:
     return Text(" ".join([f"lower, upper: {percent(prob)} {INTERVAL_KIND} interval.", *sentences]))
 
 
+def bracket(row: Row, write: Callable[[float], str]) -> str:
+    """Write a median and, below it, its interval, where that has a width."""
+    middle, low, high = (write(row[end]) for end in ("median", "lower", "upper"))
+    return middle if row["lower"] == row["upper"] else f"{middle}\n[{low}, {high}]"
+
+
+def by_quantity(rows: pd.DataFrame, key: str) -> Iterator[tuple[Any, dict[str, Row]]]:
+    """Take a table apart that has a row per entry and quantity: each entry under ``key``, and its rows by quantity."""
+    for name, part in rows.groupby(key, sort=False):
+        yield name, {row["quantity"]: row for row in part.to_dict("records")}
+
+
 def no_band(source: str) -> Text:
     """Say why a table has no bands."""
     return Text(f"No bands: no usable uncertainty of {source} is known. These are points on the law's curve.")

@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from forescale.errors import DataError
+from forescale.errors import DataError, ModelError
 from forescale.laws import Law
 from forescale.noise import Noise
 
@@ -89,6 +89,15 @@ def band(values: xr.DataArray, write: Callable[[float], str] = "{:.3f}".format) 
 def is_single(draws: xr.Dataset) -> bool:
     """Whether there is a single draw, so that no uncertainty is known and there are no bands."""
     return draws.sizes["chain"] * draws.sizes["draw"] == 1
+
+
+def check_spread(source: str, draws: xr.Dataset) -> None:
+    """Refuse, with a ModelError, to give probabilities by a single draw: it would make all of them 0 or 1."""
+    if is_single(draws):
+        raise ModelError(
+            f"{source} is a single draw: no uncertainty of it is known, so that nothing has a probability by it; ask a "
+            "fit, a bootstrap or an estimate that prints its uncertainty (besiroglu2024)"
+        )
 
 
 def kind_of_band(draws: xr.Dataset) -> str:

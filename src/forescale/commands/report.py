@@ -17,9 +17,6 @@ if TYPE_CHECKING:
     from forescale.draws import Estimate
 
 Page = Annotated[Path, typer.Option(metavar="FILE", help="Where to write it: .html, or .md with figures beside it.")]
-Plans = Annotated[
-    list[str] | None, typer.Option("--plan", metavar="NAME=N,D", help="A run in mind: big=70B,1.4T; repeatable.")
-]
 Beside = Annotated[
     str | None, typer.Option(metavar="SOURCE", help="A second fit's file or published estimate, to be compared.")
 ]
@@ -36,7 +33,7 @@ def _report(
     source: arguments.Source,
     out: Page = Path("report.html"),
     compute: arguments.Budgets = None,
-    plan: Plans = None,
+    plan: arguments.Plans = None,
     beside: Beside = None,
     backtest: Backtest = False,
     results: Results = None,
@@ -57,7 +54,7 @@ def _report(
         raise FileError(f"{out}: a report is written as .html or .md; the suffix says which")
     estimate = arguments.load_source(source)
     second = None if beside is None else arguments.load_source(beside)
-    plans = dict(_plan(name, sizes) for name, sizes in arguments.pairs("--plan", plan))
+    plans = arguments.plans(plan)
 
     from forescale.report import report, usual_budgets
 
@@ -75,13 +72,6 @@ def _report(
     made.save(out)
     ctx.meta[WRITTEN] = f"{out} is written"
     output(as_json=False, quiet=quiet).say(f"Report of {estimate.name} in {out}; it opens in any browser.")
-
-
-def _plan(name: str, sizes: str) -> tuple[str, tuple[str, str]]:
-    n_params, comma, n_tokens = sizes.partition(",")
-    if not comma or "," in n_tokens:
-        raise DataError(f"--plan {name}={sizes}: a plan is NAME=N,D, parameters and tokens, such as big=70B,1.4T")
-    return name, (n_params, n_tokens)
 
 
 def _beside(

@@ -14,6 +14,7 @@ from forescale.plots.frozens import plot_frozen
 from forescale.plots.isoflops import plot_isoflops
 from forescale.plots.losses import plot_loss
 from forescale.plots.pairs import plot_pairs
+from forescale.plots.plans import plot_near_optimal, plot_plans
 from forescale.plots.predictive import plot_loo_pit, plot_predictive
 from forescale.plots.priors import plot_priors
 from forescale.plots.regrets import plot_regret
@@ -37,8 +38,10 @@ __all__ = [
     "plot_loo_differences",
     "plot_loo_pit",
     "plot_loss",
+    "plot_near_optimal",
     "plot_pairs",
     "plot_pit",
+    "plot_plans",
     "plot_predictive",
     "plot_priors",
     "plot_ranks",

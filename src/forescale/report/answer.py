@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from forescale.draws import INTERVAL_KIND
 from forescale.forecast import CURVE
+from forescale.near_optimal import SLACK
 from forescale.report import words
 from forescale.report.contents import Bullets, Paragraph, Section
 from forescale.report.control import control
-from forescale.report.near_optimal import SLACK
 from forescale.report.question import Question
 
 _SAID = 5  # budgets in words; further ones are in the tables
@@ -73,7 +73,7 @@ def _bands(question: Question) -> str:
 
 
 def _flat(question: Question) -> str:
-    ends = question.near.isel(budget=-1).median()
+    ends = question.near.draws.isel(budget=-1).median()
     low, high = (float(ends[name]) for name in ("smallest", "largest"))
     whose = "" if question.single else " (medians)"
     return (

@@ -10,11 +10,11 @@ import numpy as np
 from forescale import plots
 from forescale.allocate import allocate
 from forescale.drift import decades_outside
+from forescale.near_optimal import SLACK
+from forescale.plans import rank_plans
 from forescale.published import published
-from forescale.regret import regret
 from forescale.report import words
 from forescale.report.contents import Paragraph, Part, Section, Table
-from forescale.report.near_optimal import SLACK, surely_near
 from forescale.report.pictures import pictured
 from forescale.report.question import Question
 
@@ -142,39 +142,56 @@ def _exponents(question: Question) -> str:
 
 
 def _near(question: Question) -> Iterator[Part]:
-    rows, prob = [], question.prob
+    prob, near = question.prob, question.near
+    headers = ["FLOPs", "smallest N", "largest N"]
+    rows = []
     for place, flops in enumerate(question.budgets):
-        ends = question.near.isel(budget=place)
+        ends = near.draws.isel(budget=place)
         bands = [words.bracket(words.row_of(ends[name], prob), words.size) for name in ("smallest", "largest")]
-        sure = surely_near(ends, prob)
-        rows.append((words.size(float(flops)), *bands, " to ".join(map(words.size, sure)) if sure else "none"))
-    sure_header = f"in the set with {words.percent(prob)} probability"
-    yield Table(
-        f"All sizes whose loss is within {words.percent(SLACK)} of the least",
-        ("FLOPs", "smallest N", "largest N", "in the set" if question.single else sure_header),
-        tuple(rows),
-    )
+        rows.append([words.size(float(flops)), *bands])
+    if not question.single:
+        headers += [f"in the set with {words.percent(prob)} probability", "serving its smallest saves"]
+        for row, sure in zip(rows, near.sure(prob).to_dict("records"), strict=True):
+            row += [*_span(sure)]
+    within = f"All sizes whose loss is within {words.percent(SLACK)} of the least"
+    yield Table(within, tuple(headers), tuple(map(tuple, rows)))
     yield Paragraph(
         "The valley is flat, so that the best size is known less well than what it costs to miss it. Each draw of the "
         f"law has a set of such sizes; its ends are given with their bands. {'' if question.single else _SURE}"
     )
 
 
+def _span(sure: Any) -> tuple[str, str]:
+    if sure["smallest"] != sure["smallest"]:  # NaN: no size is in so many of the sets
+        return "none", ""
+    ends = " to ".join(words.size(sure[end]) for end in ("smallest", "largest"))
+    return ends, words.percent(sure["serving_saved"] / 100)
+
+
 _SURE = (
-    "The last column has the sizes that are in the set in at least that share of draws: with that probability each of "
-    "them is nearly best, if the form of the law is right."
+    "The last but one column has the sizes that are in the set in at least that share of draws: with that probability "
+    "each of them is nearly best, if the form of the law is right. What serving saves is against the median best size, "
+    "a token served costing FLOPs in proportion to parameters."
 )
 
 
 def _plans(question: Question) -> Iterator[Part]:
+    plans = {str(name): (row["n_params"], row["n_tokens"]) for name, row in question.plans.iterrows()}
+    found = rank_plans(question.source, plans, cost=question.cost)
+    best = allocate(question.source, found.draws["flops"].to_numpy(), cost=question.cost).draws["n_params"]
+    several = len(plans) > 1 and not question.single
+    chances = found.best() if several else {}
     rows = []
-    for name, row in question.plans.iterrows():
-        flops = float(question.cost.flops(row["n_params"], row["n_tokens"]))
-        found = regret(question.source, flops, n_params=float(row["n_params"]), cost=question.cost)
-        best = np.median(allocate(question.source, flops, cost=question.cost).draws["n_params"])
-        bands = [words.row_of(found.draws[price], question.prob) for price in ("extra_loss", "wasted_compute")]
-        sizes = (words.size(float(row["n_params"])), words.size(flops), words.size(float(best)))
-        rows.append((str(name), *sizes, *(words.bracket(band, words.price) for band in bands)))
-    headers = ("plan", "parameters", "FLOPs", "best for those FLOPs", "extra loss, nats", "compute wasted, %")
-    yield Table("What the plans cost, against the best split of what they spend", headers, tuple(rows))
-    yield Paragraph(f"Compute is wasted if less of it, split at best, reaches the same loss. {question.of_curve}")
+    for place in found.order:
+        here = found.draws.isel(plan=place)
+        name, n_params, flops = (here[column].item() for column in ("plan", "n_params", "flops"))
+        bands = [words.row_of(here[price], question.prob) for price in ("extra_loss", "wasted_compute")]
+        sizes = (words.size(n_params), words.size(flops), words.size(float(best.isel(budget=place).median())))
+        told = (words.percent(chances[name]),) if several else ()
+        rows.append((name, *sizes, *(words.bracket(band, words.price) for band in bands), *told))
+    headers = ["plan", "parameters", "FLOPs", "best for those FLOPs", "extra loss, nats", "compute wasted, %"]
+    headers += ["probability of the least loss"] if several else []
+    yield Table("What the plans cost, against the best split of what they spend", tuple(headers), tuple(rows))
+    ranked = " Plans are in the order of their loss, the least first." if len(plans) > 1 else ""
+    of_curve = question.of_curve
+    yield Paragraph(f"Compute is wasted if less of it, split at best, reaches the same loss.{ranked} {of_curve}")

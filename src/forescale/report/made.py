@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pandas as pd
 
 from forescale.backtest import Backtest
 from forescale.budgets import Array, Quantities, Quantity, check_splits, positive
@@ -18,6 +17,7 @@ from forescale.compare import Comparison
 from forescale.draws import Estimate, check_prob
 from forescale.errors import DataError, FileError
 from forescale.files import write_whole
+from forescale.plans import read_plans
 from forescale.report import answer, decisions, disputes, doubts, evidence, redo
 from forescale.report.contents import Contents, Figure
 from forescale.report.html import to_html
@@ -200,7 +200,7 @@ def ask(
     return Question(
         source=source,
         budgets=np.unique(usual_budgets(source, costs) if compute is None else positive("compute", compute)),
-        plans=_plans(plans or {}),
+        plans=read_plans(plans or {}),
         cost=costs,
         prob=check_prob(prob),
         backtest=backtest,
@@ -217,12 +217,3 @@ def usual_budgets(source: Estimate, cost: str | CostModel = "6ND") -> Array:
         return np.array(_WITHOUT_RUNS)
     most = float(costs.flops(runs.column("n_params"), runs.column("n_tokens")).max())
     return np.array([float(f"{factor * most:.1e}") for factor in _BEYOND])
-
-
-def _plans(plans: Mapping[str, tuple[Quantity, Quantity]]) -> pd.DataFrame:
-    rows = {}
-    for name, sizes in plans.items():
-        if not isinstance(sizes, tuple | list) or len(sizes) != 2:
-            raise DataError(f'plans are pairs of n_params and n_tokens, such as ("70B", "1.4T"); {name!r} is {sizes!r}')
-        rows[str(name)] = positive(f"plan {name!r}", list(sizes))
-    return pd.DataFrame.from_dict(rows, orient="index", columns=["n_params", "n_tokens"])

@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import xarray as xr
 
 from forescale.allocate import Allocation, allocate
 from forescale.backtest import Backtest
@@ -17,9 +16,9 @@ from forescale.compare import Comparison
 from forescale.draws import INTERVAL_KIND, Estimate, is_single
 from forescale.fit import Fit
 from forescale.forecast import CURVE, Forecast, forecast
+from forescale.near_optimal import NearOptimal, near_optimal
 from forescale.observations import Observations
 from forescale.report import words
-from forescale.report.near_optimal import near_optimal
 from forescale.units import CostModel
 
 _PER_DECADE = 8  # embedded budgets in a decade of compute
@@ -92,9 +91,9 @@ class Question:
         return allocate(self.source, self.budgets, cost=self.cost)
 
     @cached_property
-    def near(self) -> xr.Dataset:
-        """Ends of the set of nearly best sizes at each budget."""
-        return near_optimal(self.source, self.split, self.cost)
+    def near(self) -> NearOptimal:
+        """The set of nearly best sizes at each budget."""
+        return near_optimal(self.source, self.budgets, cost=self.cost)
 
     @cached_property
     def grid(self) -> Array:

@@ -1,5 +1,7 @@
 """Whether a table of runs can inform a law."""
 
+import numpy as np
+import pandas as pd
 import pytest
 from tables import frame
 
@@ -42,3 +44,20 @@ def test_inputs_that_move_together_are_a_warning():
     (warning,) = tied.check_supports(["n_params", "n_tokens"], 4)
     assert "n_params and n_tokens move together" in warning
     assert tied.check_supports(["n_params"], 4) == ()
+
+
+def test_inputs_that_may_stay_may_stay():
+    same = Observations.from_frame(frame(n_params=[1e8] * 4))
+    assert same.check_supports(["n_params", "n_tokens"], 3, may_stay=["n_params"]) == ()
+    with pytest.raises(DataError, match="n_params to vary"):
+        same.check_supports(["n_params", "n_tokens"], 3, may_stay=["n_tokens"])
+
+
+def test_checkpoints_are_not_taken_for_finished_runs():
+    steps = np.tile(1000.0 * np.arange(1, 7), 2)
+    table = pd.DataFrame({"n_params": np.repeat([1e8, 1e9], 6), "n_tokens": 5e5 * steps, "steps": steps})
+    runs = Observations.from_frame(table.assign(loss=4 - 0.1 * np.log(steps)))
+    (warning,) = runs.check_supports(["n_params", "n_tokens"], 4)
+    assert "6 different steps for one n_params: if these are checkpoints of runs under way" in warning
+    last = runs.where(steps=6000.0)  # the partner: the last of each run, or a law of steps
+    assert last.check_supports(["n_params"], 2) == ()

@@ -11,7 +11,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forescale.cells import check_numbers, numbers
-from forescale.columns import Header
+from forescale.columns import STEPS, Header
 from forescale.errors import DataError
 from forescale.intake import read_table
 from forescale.observations import Observations
@@ -28,12 +28,13 @@ SETTLED = 1.5
 MISFIT = 0.0015
 
 _ALIASES = {
-    "step": "step steps globalstep trainingstep trainstep iteration iterations iter iters update updates",
     "lr": "lr learningrate rate",
     "run": "run curve runname runid name schedule",
     "n_params": "nparams params parameters nparamsnominal size modelsize n",
 }
-_NAME_OF = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()}
+_NAME_OF = {alias: name for name, aliases in _ALIASES.items() for alias in aliases.split()} | dict.fromkeys(
+    STEPS, "step"
+)
 
 
 def read_curves(table: pd.DataFrame | str | Path) -> pd.DataFrame:

@@ -25,6 +25,9 @@ _ALIASES = {
     "family": "family modelfamily group",
     "run": "run runname runid name id model modelname modelid",
 }
+#: Headers of a count of optimisation steps, in the same spelling: of a row that is a checkpoint of a run.
+_STEPS = "step steps globalstep trainingstep trainstep iteration iterations iter iters update updates"
+STEPS = frozenset(_STEPS.split())
 _CANONICAL_OF = {alias: column for column, aliases in _ALIASES.items() for alias in aliases.split()}
 _LOSS = re.compile(
     r"(?:final|last|min|best|mean|val|validation|valid|test|eval|evaluation|heldout|dev|train|training)*"

@@ -8,13 +8,15 @@ from itertools import combinations
 import numpy as np
 
 from forescale.cells import check_numbers, numbers
-from forescale.columns import INPUTS
+from forescale.columns import INPUTS, STEPS, Header
 from forescale.errors import DataError
 from forescale.frozen import FrozenTable
 from forescale.units import format_quantity
 
 #: Correlation of logs beyond which two inputs are said to move together.
 COLLINEAR = 0.999
+#: Different steps of one size from which on rows seem to be checkpoints.
+_CHECKPOINTS = 5
 
 
 def check_supports(
@@ -48,11 +50,28 @@ def check_supports(
         )
     logs = {name: np.log(table.column(name)) for name in varying}
     together = ((a, b, np.corrcoef(logs[a], logs[b])[0, 1]) for a, b in combinations(logs, 2))
-    return tuple(
+    tied = tuple(
         f"{a} and {b} move together in {table.name!r} (correlation of their logs {r:.5f}): "
         f"these runs alone cannot tell their exponents apart."
         for a, b, r in together
         if abs(r) > COLLINEAR
+    )
+    return tied if {"peak_steps", "min_steps"} & set(inputs) else (*tied, *_under_way(table))
+
+
+def _under_way(table: FrozenTable) -> tuple[str, ...]:
+    """Say if rows seem to be checkpoints: several steps of one size."""
+    named = [name for name in table.columns if Header(name).key in STEPS and table.columns[name].dtype.kind == "f"]
+    if not named or "n_params" not in table.columns:
+        return ()
+    (name, *_), sizes = named, table.columns["n_params"]
+    most = max(len(np.unique(table.columns[name][sizes == size])) for size in np.unique(sizes))
+    if most < _CHECKPOINTS:
+        return ()
+    return (
+        f"{table.name!r} has up to {most} different {name} for one n_params: if these are checkpoints of runs under "
+        "way, their learning rates had not come down, and they are no finished runs. forescale.checkpoints() reads "
+        "them with their schedule, for the card annealed_sizes; or keep the last of each run.",
     )
 
 

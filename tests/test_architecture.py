@@ -12,7 +12,7 @@ LAYERS = [
     {"units", "frozen", "seeds", "progress", "fronts", "shares", "embeddings", "uniformity", "proportions"},
     {"laws", "priors", "noise", "points", "cells", "columns", "rules", "critical_batch", "recount", "results", "work"},
     {"intake", "schedules", "drift", "structured", "own_laws", "processes", "cluster"},
-    {"support", "discrepancy", "workers"},
+    {"support", "discrepancy", "workers", "references"},
     {"observations", "model_card"},
     {"model", "draws", "cuts", "scoring", "checkpoints"},
     {"isoflop", "curves", "catalog", "coordinates", "compilation", "diagnostics", "optimum", "budgets", "designs"},

@@ -14,6 +14,7 @@ INPUTS = {"n_params": 3e9, "n_tokens": 7e10, "min_steps": 2e4, "x": 4e9, "unique
 INPUTS |= {"peak_steps": 2e4, "cooling": 8.0}
 # Plausible values by what a name means, so that a new law needs no entry unless it brings a new name.
 VALUES = {"E": 1.7, "A": 400.0, "B": 900.0, "alpha": 0.33, "beta": 0.29, "N_c": 6e13, "D_c": 2e13, "x_c": 9e13}
+VALUES |= {"c_1": 0.2, "d_1": 1e9, "f_1": 0.3, "c_2": 0.1, "d_2": 1e10, "f_2": 0.2, "E_0": 9.0, "gamma": 0.8}
 VALUES |= {"R_D_star": 15.0, "R_N_star": 5.0}
 VALUES |= {"a": -0.082, "b": -0.108, "c": 0.009, "d": 1.104, "E_start": 1.8, "E_max": 310.0}
 VALUES |= {"R": 0.1, "gamma": 0.9}
@@ -59,6 +60,20 @@ def test_loss_falls_with_every_size(one):
     here, there = inputs(one), parameters(one)
     for name in one.inputs:
         assert one({**here, name: 2 * here[name]}, there) < one(here, there)
+
+
+@pytest.mark.parametrize("one", [one for one in LAWS.values() if one.judged_over], ids=lambda one: one.name)
+def test_laws_rise_only_where_they_say_so(one):
+    """Of laws that are judged over a range: at what they print of draws in which any fall may be a rise."""
+    rng = np.random.default_rng(0)
+    judged = {name: rng.uniform(0.1, 0.9, 300) for name in one.judged_by}
+    falls = [name for name in one.judged_by if name.startswith("fall")]
+    judged |= {name: judged[name] * (rng.choice([-1, 1], 300) if one.may_rise else 1) for name in falls}
+    printed = one.as_printed(dict.fromkeys(one.judged_at, (1e3, 1e6)), judged)
+    sizes = np.geomspace(1e3, 1e6, 50)[:, None]
+    losses = one(dict.fromkeys(one.inputs, sizes), printed)
+    assert np.all(losses > 0)
+    assert (np.diff(losses, axis=0).max() > 0.01) == one.may_rise
 
 
 @ALL

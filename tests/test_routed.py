@@ -64,7 +64,7 @@ def test_experts_count_from_e_start_to_e_max():
 def test_what_is_judged_makes_every_parameter_under_any_names(one):
     rng = np.random.default_rng(0)
     judged = {name: rng.uniform(0.1, 0.9, 3) for name in one.judged_by}
-    reference = dict.fromkeys(one.judged_at, 1e3)
+    reference = dict.fromkeys(one.judged_at, (1e3, 1e6) if one.judged_over else 1e3)
     printed = one.as_printed(reference, judged)
     assert tuple(printed) == one.parameters
     for i in range(3):

@@ -244,14 +244,14 @@ def calibrate(
     >>> import forescale as fs
     >>> fs.calibrate("chinchilla", fits=500, random_seed=1)  # doctest: +SKIP
     """
-    model = load_model(model)
     if fits < 20 or not noise_factor > 0:
         raise DataError(
             f"a calibration wants at least 20 fits and a noise_factor above zero; given were {fits} and {noise_factor}"
         )
     settings = Settings(draws, tune, chains, target_accept)
     uniformity.spaced(draws * chains, kept)
-    columns = {name: tuple(map(float, values)) for name, values in design_of(model, design).items()}
+    model, runs = design_of(load_model(model), design)
+    columns = {name: tuple(map(float, values)) for name, values in runs.items()}
     card, true_card = model.to_toml(), model.with_priors(**(truth or {})).to_toml()
     study = sbc.Study(card, true_card, columns, settings, kept, float(noise_factor), seed_to_keep(random_seed, results))
     tasks = [_Ranking(study, fit, send(model.law)) for fit in range(fits)]

@@ -30,6 +30,7 @@ from forescale.errors import DataError
 from forescale.facts import Facts, card, formula, inner, line
 from forescale.forecast import CURVE
 from forescale.points import TOKENS_PER_PARAM, usual_points
+from forescale.references import in_words
 from forescale.units import format_quantity
 
 _PRIOR_DRAWS = 100_000  # quantiles of priors are shown with two digits
@@ -211,13 +212,15 @@ def _show_model(model: fs.Model) -> tuple[Facts, Shown]:
         "law": formula(model.law),
         "noise": f"{model.noise.kind}, on log loss: {', '.join(model.noise.parameters)}",
         "discrepancy": _discrepancy(model),
-        "reference": {name: float(size) for name, size in model.reference.items()},
+        "reference": dict(model.reference),
         "description": model.description,
     }
-    shown = [*card(f"Model {model.name}", facts), _quantile_table(priors, ["parameter", "prior"])]
+    told = facts | {"reference": {name: in_words(size) for name, size in model.reference.items()}}
+    shown = [*card(f"Model {model.name}", told), _quantile_table(priors, ["parameter", "prior"])]
     if model.law.judged:
         follow = ", ".join(name for name in model.law.parameters if name not in model.believed)
-        shown.append(Text(f"Priors are on what can be judged at the reference; from these follow {follow or 'none'}."))
+        where = "over the reference, in a fit the range of its runs" if model.law.judged_over else "at the reference"
+        shown.append(Text(f"Priors are on what can be judged {where}; from these follow {follow or 'none'}."))
     elif model.reference:
         shown.append(Text("X_effect: nats of loss that the term of X costs at the reference; X follows."))
     if len(losses):

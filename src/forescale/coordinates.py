@@ -139,7 +139,7 @@ def _exponents(model: Model) -> list[str]:
 def _divided(model: Model) -> str | None:
     """The law's floor, where floor, effects and exponents are all sampled in their logs; otherwise None."""
     floor, exponents = model.law.floor, _exponents(model)
-    if floor is None or len(exponents) < len(model.law.terms):
+    if floor is None or not exponents or len(exponents) < len(model.law.terms):
         return None
     return floor if all(model.priors[name].positive for name in (floor, *exponents)) else None
 

@@ -13,12 +13,17 @@ from forescale.errors import DataError
 from forescale.model import Model
 from forescale.observations import Observations
 from forescale.points import as_points
+from forescale.references import at_runs, in_units_of_range
 
 Array = NDArray[Any]
 
 
-def design_of(model: Model, design: Observations | Mapping[str, Any] | pd.DataFrame | None) -> dict[str, Array]:
-    """The law's inputs at each run, and log_loss_se where the noise needs one; see `calibrate`.
+def design_of(
+    model: Model, design: Observations | Mapping[str, Any] | pd.DataFrame | None
+) -> tuple[Model, dict[str, Array]]:
+    """The model as it is fitted to a design, and what that is: the law's inputs at each run, log_loss_se where needed.
+
+    Of a law judged over ranges both are in units of the design's; see `calibrate`.
 
     Raises
     ------
@@ -26,7 +31,8 @@ def design_of(model: Model, design: Observations | Mapping[str, Any] | pd.DataFr
         If the design lacks one of them.
     """
     if isinstance(design, Observations):
-        return {name: values for name, values in model.data(design).items() if name != "observed_log_loss"}
+        runs = {name: values for name, values in model.data(design).items() if name != "observed_log_loss"}
+        return in_units_of_range(at_runs(model, runs), runs)
     wanted = [*model.law.inputs, *(["log_loss_se"] if model.noise.needs_se else [])]
     given: Any = _usual_design() if design is None else design
     if design is None and not set(wanted) <= set(given):
@@ -35,7 +41,8 @@ def design_of(model: Model, design: Observations | Mapping[str, Any] | pd.DataFr
             "give the runs of a table by design="
         )
     frame = as_points(wanted, given)
-    return {name: frame[name].to_numpy() for name in wanted}
+    runs = {name: frame[name].to_numpy() for name in wanted}
+    return in_units_of_range(at_runs(model, runs), runs)
 
 
 def _usual_design(runs: int = 60) -> dict[str, Array]:

@@ -21,6 +21,7 @@ from forescale.laws import Law
 from forescale.model import Model
 from forescale.noise import Noise
 from forescale.observations import Observations, as_observations
+from forescale.references import at_runs
 from forescale.sampling import Settings, sample
 from forescale.seeds import as_seed
 
@@ -206,12 +207,11 @@ def fit(
     >>> fit = fs.fit(fs.load_dataset("hoffmann2022"), random_seed=1)  # doctest: +SKIP
     """
     settings = Settings(draws, tune, chains, target_accept, thin)
-    observations = as_observations(runs)
-    model = load_model(model)
+    observations, model = as_observations(runs), load_model(model)
     for note in model.check(observations):
         warnings.warn(note, ForescaleWarning, stacklevel=2)
-    data = model.data(observations)
-    seed = as_seed(random_seed)
+    model = at_runs(model, observations)
+    data, seed = model.data(observations), as_seed(random_seed)
     _warn_outside_prior(model, observations, data, seed)
 
     result = _fit_once(model, observations, data, seed, settings, progress)

@@ -24,6 +24,7 @@ from forescale.noise import Noise, get_noise
 from forescale.observations import Observations
 from forescale.points import as_points, usual_points
 from forescale.priors import Prior
+from forescale.references import Size, as_size
 
 
 @dataclass(frozen=True)
@@ -47,8 +48,9 @@ class Model:
         How log loss scatters.
     noise_priors : mapping of str to Prior
         One for each parameter of the noise.
-    reference : mapping of str to float
-        Reference sizes by input, in the units of the input.
+    reference : mapping of str to float or (float, float)
+        Reference sizes by input, in the units of the input. Laws that are judged over a range of sizes have its two
+        ends; a fit puts those of its runs there (`forescale.references`).
     discrepancy : Discrepancy
         How log loss may depart from the law's; by default not at all.
 
@@ -70,7 +72,7 @@ class Model:
     priors: Mapping[str, Prior]
     noise: Noise
     noise_priors: Mapping[str, Prior]
-    reference: Mapping[str, float] = field(default_factory=dict)
+    reference: Mapping[str, Size] = field(default_factory=dict)
     discrepancy: Discrepancy = field(default_factory=Discrepancy)
     title: str = ""
     description: str = ""
@@ -82,20 +84,21 @@ class Model:
         of = ({*self.law.parameters, *self.believed}, self.noise.parameters, tuple(self.discrepancy.priors()))
         if clash := [name for name, times in Counter(name for names in of for name in names).items() if times > 1]:
             raise ModelError(f"{where}: {', '.join(sorted(clash))} is a parameter of the law and of the noise")
-        sizes = {*self.law.judged_at, *(term.size for term in self.law.terms.values())}
-        for name, value in self.reference.items():
-            if name not in sizes:
+        known = {*self.law.judged_at, *(term.size for term in self.law.terms.values())}
+        for name in self.reference:
+            if name not in known:
                 raise ModelError(
-                    f"{where}: reference {name!r} is no size of law {self.law.name!r} ({', '.join(sizes)})"
+                    f"{where}: reference {name!r} is no size of law {self.law.name!r} ({', '.join(known)})"
                 )
-            if not (isinstance(value, int | float) and np.isfinite(value) and value > 0):
-                raise ModelError(f"{where}: reference {name} must be a number above zero, not {value!r}")
         for name in self.law.terms:
             if self.prior_name(name) != name and not self.priors[name].positive:
                 raise ModelError(
                     f"{where}: {name} is given by its effect at the reference, which is above zero; "
                     f"{self.priors[name]!r} is not. Take a lognormal, halfnormal, gamma, or drop the reference"
                 )
+        over = self.law.judged_over
+        sizes = {at: as_size(f"{where}: reference {at}", size, over=over) for at, size in self.reference.items()}
+        object.__setattr__(self, "reference", sizes)
         for mine in ("priors", "noise_priors", "reference"):
             object.__setattr__(self, mine, MappingProxyType(dict(getattr(self, mine))))
 

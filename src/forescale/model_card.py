@@ -59,7 +59,8 @@ def write_card(model: Model) -> str:
     card["law"] = model.law.name
     names = {own: new for new, own in model.law.own_names.items() if own != new}
     card |= {"names": names} if names else {}
-    card |= {"reference": dict(model.reference)} if model.reference else {}
+    sizes = {name: list(size) if isinstance(size, tuple) else size for name, size in model.reference.items()}
+    card |= {"reference": sizes} if model.reference else {}
     card["priors"] = {name: prior.to_table() for name, prior in model.priors.items()}
     noise = {name: prior.to_table() for name, prior in model.noise_priors.items()}
     card["noise"] = {"kind": model.noise.kind, **noise}

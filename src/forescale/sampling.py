@@ -19,6 +19,7 @@ from forescale.compilation import compile_density
 from forescale.errors import DataError
 from forescale.model import Model
 from forescale.progress import shown_on
+from forescale.references import in_units_of_range
 
 _STATS = {  # nutpie's name to ArviZ's
     "diverging": "diverging",
@@ -107,9 +108,10 @@ def sample(
     KeyboardInterrupt
         When interrupted; nothing is kept.
     """
-    key = (model.to_toml(), model.law.function)
+    same, data = in_units_of_range(model, data)
+    key = (same.to_toml(), same.law.function)
     if key not in _SAMPLERS:
-        _SAMPLERS[key] = _compile(model, data)
+        _SAMPLERS[key] = _compile(same, data)
     sampler = _SAMPLERS[key]
     drawn, stats = _run(sampler.ready(data), settings, seed, progress)
     free = sampler.free(drawn, data)

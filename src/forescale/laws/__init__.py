@@ -1,6 +1,19 @@
 """The scaling laws: pure functions, registered once each, a file for each kind of input."""
 
-from forescale.laws import joint, one_input, repeated, routed, steps
+from forescale.laws import broken, joint, one_input, repeated, routed, saturating, steps
 from forescale.laws.registry import LAWS, Law, Named, get_law, law
 
-__all__ = ["LAWS", "Law", "Named", "get_law", "joint", "law", "one_input", "repeated", "routed", "steps"]
+__all__ = [
+    "LAWS",
+    "Law",
+    "Named",
+    "broken",
+    "get_law",
+    "joint",
+    "law",
+    "one_input",
+    "repeated",
+    "routed",
+    "saturating",
+    "steps",
+]

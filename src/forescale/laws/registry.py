@@ -40,10 +40,14 @@ class Law:
         The parameter that the loss tends to at infinite size; None where it tends to zero.
     coupling : str or None
         The parameter by which terms are coupled; None where they add up.
+    may_rise : bool
+        Whether loss may rise with an input, for some parameters.
     base : Law or None
         The law that this one becomes where its further inputs take nothing away; None where there are no such.
     judged : callable or None
         From what can be judged at a reference to the parameters; None where terms say all that there is to say.
+    judged_over : bool
+        Whether a reference is, for each input, the two ends of a range of sizes.
     may_stay : tuple of str
         Inputs that may be the same in every run fitted, so that priors alone say what they do.
     """
@@ -55,9 +59,11 @@ class Law:
     terms: Mapping[str, Term] = field(repr=False)
     floor: str | None = None
     coupling: str | None = None
+    may_rise: bool = False
     sum_of_powers: Callable[..., tuple[Any, Any, Any, Any]] | None = field(default=None, repr=False)
     base: Law | None = field(default=None, repr=False)
     judged: Callable[..., dict[str, Any]] | None = field(default=None, repr=False)
+    judged_over: bool = False
     may_stay: tuple[str, ...] = field(default=(), repr=False)
     own_names: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
 
@@ -181,9 +187,11 @@ def law(
     terms: Mapping[str, Term],
     floor: str | None = None,
     coupling: str | None = None,
+    may_rise: bool = False,
     sum_of_powers: Callable[..., tuple[Any, Any, Any, Any]] | None = None,
     base: Law | None = None,
     judged: Callable[..., dict[str, Any]] | None = None,
+    judged_over: bool = False,
     may_stay: tuple[str, ...] = (),
 ) -> Callable[[Callable[..., Any]], Law]:
     """Register a function as a law; its signature is the contract.
@@ -203,6 +211,8 @@ def law(
     coupling : str, optional
         The parameter kappa of laws whose terms t_i make (t_1^(1/kappa) + t_2^(1/kappa))^kappa together: where kappa is
         one, and in laws without it, they add up.
+    may_rise : bool
+        Whether loss may rise with an input, for some parameters.
     sum_of_powers : callable, optional
         Of laws that fall strictly with A/N^alpha + B/D^beta: from the parameters to (A, alpha, B, beta). The
         compute-optimal split then has a closed form.
@@ -214,6 +224,9 @@ def law(
         dict of the parameters that follow. Its positional arguments are inputs, at the reference of a card; its
         keyword-only arguments are what a card with that reference has priors on. One that is also a parameter of the
         law stands for itself. Operators, ``np.exp`` and ``np.log`` only, as in the law.
+    judged_over : bool
+        Whether ``judged`` takes ranges of sizes (low, high) instead of sizes: of laws that are the same in any unit,
+        and in any power, of their inputs, since a fit puts the range of its runs there.
     may_stay : tuple of str, optional
         Inputs that need not vary among the runs fitted, such as the size in a law that is also fitted to a single
         training curve. What they do is then as uncertain as the priors say; other inputs are refused if they stay.
@@ -248,8 +261,8 @@ def law(
             raise ModelError(f"law {name!r}: @law names something that its signature does not")
         if base and not (set(base.inputs) <= set(inputs) and set(base.parameters) <= set(parameters)):
             raise ModelError(f"law {name!r}: its base {base.name!r} has inputs or parameters that it has not")
-        shape = (MappingProxyType(dict(terms)), floor, coupling, sum_of_powers, base, judged, may_stay)
-        made = Law(name, function, inputs, parameters, *shape)
+        shape = (MappingProxyType(dict(terms)), floor, coupling, may_rise, sum_of_powers, base, judged, judged_over)
+        made = Law(name, function, inputs, parameters, *shape, may_stay)
         LAWS[name] = made
         return made
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from forescale.model import Model
+from forescale.references import in_words
 from forescale.structured import AMPLITUDE
 from forescale.terms import Amplitude
-from forescale.units import format_quantity
 
 _SIZES = {
     "n_params": ("N", "parameters"),
@@ -44,7 +44,7 @@ def parameter_label(model: Model, name: str) -> str:
         units[term.exponent] = "exponent"
         units[parameter] = f"nats × {_measure(term, unit)}^{term.exponent}" if isinstance(term, Amplitude) else unit
         if term.size in model.reference:
-            units[f"{parameter}_effect"] = f"nats at {letter} = {format_quantity(model.reference[term.size])}"
+            units[f"{parameter}_effect"] = f"nats at {letter} = {in_words(model.reference[term.size])}"
     return f"{name} ({units[name]})" if name in units else name
 
 

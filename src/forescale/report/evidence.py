@@ -15,6 +15,7 @@ from forescale.draws import interval_rows
 from forescale.fit import Fit, residuals, thinned
 from forescale.observations import Observations
 from forescale.published import Published
+from forescale.references import in_words
 from forescale.report import words
 from forescale.report.contents import Bullets, Paragraph, Part, Section, Table
 from forescale.report.pictures import pictured
@@ -112,7 +113,11 @@ def _model(question: Question) -> Iterator[Part]:
         question.fit,
         prob=question.prob,
     )
-    if at := ", ".join(f"{name} {words.size(float(size))}" for name, size in card.reference.items()):
+    at = ", ".join(f"{name} {in_words(size)}" for name, size in card.reference.items())
+    if card.law.judged:
+        follow = words.listed([name for name in card.law.parameters if name not in card.believed])
+        yield Paragraph(f"Priors are on what can be judged at the reference ({at}), from which {follow} follow.")
+    elif at:
         yield Paragraph(
             "A parameter named X_effect is the loss in nats that the term of X costs at the reference "
             f"({at}); the prior is on that, since it can be judged, and X follows."

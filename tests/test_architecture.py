@@ -27,6 +27,7 @@ LAYERS = [
     {"forecast", "allocate", "routing", "anchors", "sensitivity", "prior_sensitivity", "calibrate", "loo", "sources"},
     {
         "regret",
+        "returns",
         "freeze",
         "finish",
         "consistency",
@@ -37,7 +38,7 @@ LAYERS = [
         "stacking",
         "scored",
     },
-    {"near_optimal", "plans", "contradiction", "score_frozen", "separation", "tasks"},
+    {"near_optimal", "plans", "contradiction", "returns_until", "score_frozen", "separation", "tasks"},
     {"frontier", "backtest"},
     {"approaches"},
     {"compare"},

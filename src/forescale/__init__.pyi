@@ -76,6 +76,10 @@ from .regret import Regret as Regret
 from .regret import regret as regret
 from .report import Report as Report
 from .report import report as report
+from .returns import ReturnsToScale as ReturnsToScale
+from .returns import returns as returns
+from .returns_until import ReturnsUntil as ReturnsUntil
+from .returns_until import returns_until as returns_until
 from .routing import EffectiveParams as EffectiveParams
 from .routing import RoutingCutoff as RoutingCutoff
 from .routing import effective_params as effective_params

@@ -14,6 +14,7 @@ from forescale.commands import contradiction
 from forescale.commands import sensitivity
 from forescale.commands import frontier
 from forescale.commands import reconcile
+from forescale.commands import returns
 from forescale.commands import frozen
 from forescale.commands import report
 from forescale.commands import shelves
@@ -30,6 +31,7 @@ __all__ = [
     "plans",
     "reconcile",
     "report",
+    "returns",
     "runs",
     "sensitivity",
     "shelves",

@@ -19,6 +19,7 @@ from forescale.plots.predictive import plot_loo_pit, plot_predictive
 from forescale.plots.priors import plot_priors
 from forescale.plots.regrets import plot_regret
 from forescale.plots.residuals import plot_residuals
+from forescale.plots.returned import plot_returns
 from forescale.plots.saving import save_figure
 from forescale.plots.sensitivities import plot_elasticities, plot_shares, plot_tornado
 
@@ -47,6 +48,7 @@ __all__ = [
     "plot_ranks",
     "plot_regret",
     "plot_residuals",
+    "plot_returns",
     "plot_scores",
     "plot_shares",
     "plot_tornado",

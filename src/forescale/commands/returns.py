@@ -1,0 +1,103 @@
+"""`returns`: what more parameters, tokens or compute buys."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+import forescale as fs
+from forescale import arguments
+from forescale.app import app, output
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from forescale.console import Shown
+
+Factor = Annotated[float, typer.Option(metavar="X", help="How many times more.")]
+Below = Annotated[
+    list[str] | None,
+    typer.Option(metavar="NATS", help="Also beyond which compute more buys less: 0.1,0.01."),
+]
+_COLUMNS = {"more", "quantity", "median", "lower", "upper", "prob", "interval"}
+
+
+@app.command("returns")
+def _returns(
+    source: arguments.Source,
+    at: arguments.At = None,
+    compute: arguments.Budgets = None,
+    factor: Factor = 10.0,
+    below: Below = None,
+    unique_tokens: arguments.UniqueTokens = None,
+    cost: arguments.Cost = "6ND",
+    json: arguments.Json = False,
+    csv: arguments.Csv = False,
+    prob: arguments.Prob = 0.9,
+) -> None:
+    """What more parameters, tokens or compute buys.
+
+    Example: forescale returns fit.nc --compute 1e24 --below 0.1,0.01
+    """
+    answers = output(json, csv)
+    if bool(at) == bool(compute):
+        raise typer.BadParameter("give either --at or --compute")
+    from forescale import console
+
+    estimate = arguments.load_source(source)
+    points = {"points": arguments.read_points(estimate.law, at or ())}
+    where: dict[str, Any] = points if at else {"compute": arguments.budgets(compute or ())}
+    given: dict[str, Any] = {"factor": factor, "cost": cost, "unique_tokens": unique_tokens}
+    found = fs.returns(estimate, **where, **given)
+    rows = found.table(prob)
+    document = {"command": "returns", "source": found.source, "law": found.law, "cost": found.cost, "factor": factor}
+    document |= console.bands(found, prob)
+    shown = _table(found, rows, prob)
+    if below:
+        until = fs.returns_until(estimate, arguments.budgets(below), **given)
+        ends = until.table(prob)
+        document["until"] = ends.drop(columns=["prob", "interval"]).to_dict("records")
+        shown += _until(until, ends)
+    answers.answer(shown, document, rows)
+
+
+def _table(found: fs.ReturnsToScale, rows: pd.DataFrame, prob: float) -> Shown:
+    from rich.text import Text
+
+    from forescale import console
+    from forescale.draws import INTERVAL_KIND, is_single
+    from forescale.units import format_quantity
+
+    single = is_single(found.draws)
+    heads = {"gain": "nats", "percent": "% of L", "reducible_percent": "% of L - E", "elasticity": "elasticity"}
+    told = [name for name in heads if name in found.quantities]
+    points = [str(name) for name in rows if name not in _COLUMNS]
+    shown: Shown = [console.heading(f"What {found.factor:g} times more buys, by {found.source}")]
+    for _, here in rows.groupby(points, sort=False):
+        at = ", ".join(f"{name} {format_quantity(here[name].iloc[0])}" for name in points)
+        lines: dict[str, list[str]] = {}
+        for row in here[here["quantity"].isin(told)].to_dict("records"):
+            ends = "" if single else f"\n[{row['lower']:.3g}, {row['upper']:.3g}]"
+            lines.setdefault(row["more"], []).append(f"{row['median']:.3g}{ends}")
+        cells = [[way, *bands] for way, bands in lines.items()]
+        where = f"at the best split of {at.removeprefix('flops ')} FLOPs" if points == ["flops"] else f"at {at}"
+        shown += ["", where, console.table(["more", *(heads[name] for name in told)], cells)]
+    meant = "elasticity: -d ln L / d ln x. L - E: loss above the floor. C: compute. Band mean: the law's curve."
+    interval = f"Median and, in brackets, the {console.percent(prob)} {INTERVAL_KIND} interval."
+    return [*shown, console.no_band(found.source) if single else Text(f"{interval} {meant}")]
+
+
+def _until(until: fs.ReturnsUntil, ends: pd.DataFrame) -> Shown:
+    from forescale import console
+    from forescale.units import format_quantity
+
+    cells = [
+        [f"{row['below']:g}", *(format_quantity(row[name]) for name in ("median", "lower", "upper"))]
+        for row in ends.to_dict("records")
+    ]
+    return [
+        "",
+        console.heading(f"Compute in FLOPs beyond which {until.factor:g} times more buys less"),
+        console.table(["less than (nats)", "median", "lower", "upper"], cells, left=0),
+    ]

@@ -60,6 +60,10 @@ def test_a_table_is_read_between_its_rows():
     table = fs.Schedule.from_table(rows[::-1], written.rate(rows)[::-1], warmup=200)
     np.testing.assert_allclose(table.rates, written.rates, rtol=2e-3)
     assert table.steps == 2000
+    told = fs.Schedule.from_table(np.arange(1, 2001), written.rates)  # whose rise is in the table
+    assert told.warmup == 200
+    np.testing.assert_allclose(told.cooling(2000), written.cooling(2000))
+    assert fs.Schedule.from_table([100, 500, 1000], [1.0, 1.0, 0.5]).warmup == 0
     assert fs.Schedule.from_table([500, 1000], [1.0, 0.5]).rate([1, 750]).tolist() == [1.0, 0.75]
 
 

@@ -133,7 +133,7 @@ def checkpoints(
     n_params : float or str, optional
         The size of all of them, instead of a column.
     warmup : int or str, optional
-        Steps of warm-up, of schedules that are read from the column lr.
+        Steps of warm-up, of schedules that are read from the column lr; where its rows rise to the peak, they say it.
     points : int
         Rows of a curve, at most.
     memory : float
@@ -212,7 +212,7 @@ def schedule_of(curve: pd.DataFrame, given: Schedule | str | None, name: str, wa
             f"the learning rates of {name} are not known, and without them a checkpoint cannot be told from a finished "
             "run: give a schedule, such as 'cosine:24000,warmup=2000,final=0.1', or a column lr"
         )
-    return Schedule.from_table(curve["step"], curve["lr"], warmup=warmup or 0)
+    return Schedule.from_table(curve["step"], curve["lr"], warmup=warmup)
 
 
 def thinned(

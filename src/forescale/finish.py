@@ -142,7 +142,7 @@ def finish(
     at : array_like of int, optional
         Steps to forecast, above the last one seen; by default some sixty up to the last, which is always there.
     warmup : int or str, optional
-        Steps of warm-up of a schedule that the column lr says.
+        Steps of warm-up of a schedule that the column lr says, where its rows do not begin with the rise.
     points : int
         How many points of the curve are fitted at most. Neighbouring checkpoints err alike: with more points bands are
         narrower than they should be.

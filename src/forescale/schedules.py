@@ -133,21 +133,21 @@ class Schedule:
         return cls(peak * _warmed(_decayed(total, fall, shape, final), rise), rise, f"wsd ({shape})")
 
     @classmethod
-    def from_table(cls, step: Any, rate: Any, *, warmup: Any = 0, name: str = "table") -> Schedule:
+    def from_table(cls, step: Any, rate: Any, *, warmup: Any = None, name: str = "table") -> Schedule:
         """From rates at some steps: linear between them, and before the first of them as at it.
 
         With a warm-up the rate rises from zero to that of the first row after it, and rows within it are not looked at.
+        Without one, rows that rise to the peak from the first of them on are the warm-up.
 
         Parameters
         ----------
         step, rate : array_like, shape (rows,)
             Steps, all different, of which the last ends the run, and their learning rates.
-        warmup : int or str
+        warmup : int or str, optional
             Steps of warm-up.
         name : str
             What to call it.
         """
-        rise = _whole("warmup", warmup, least=0)
         steps, rates = np.asarray(step, dtype=float), np.asarray(rate, dtype=float)
         if steps.ndim != 1 or steps.shape != rates.shape or not steps.size:
             raise DataError(f"a schedule's table has a rate at each step, not {steps.shape} and {rates.shape}")
@@ -155,11 +155,17 @@ class Schedule:
         steps, rates = steps[order], rates[order]
         if not (np.isfinite(steps).all() and steps[0] >= 0 and np.all(np.diff(steps) > 0)):
             raise DataError("steps of a schedule's table are numbers from zero, all different")
+        total = _whole("steps", steps[-1])
+        every = np.arange(1, total + 1)
+        if warmup is None:
+            top = int(np.argmax(rates))
+            rising = top > 0 and bool(np.all(np.diff(rates[: top + 1]) > 0)) and steps[top] < total
+            return cls(np.interp(every, steps, rates), int(steps[top]) if rising else 0, name)
+        rise = _whole("warmup", warmup, least=0)
         kept = steps > rise
         if not kept.any():
             raise DataError(f"the table ends at step {steps[-1]:g}, within the warm-up of {rise:,} steps")
-        total = _whole("steps", steps[-1])
-        return cls(_warmed(np.interp(np.arange(1, total + 1), steps[kept], rates[kept]), rise), rise, name)
+        return cls(_warmed(np.interp(every, steps[kept], rates[kept]), rise), rise, name)
 
     @classmethod
     def parse(cls, text: str) -> Schedule:

@@ -13,6 +13,8 @@ _SIZES = {
     "flops": ("C", "FLOPs"),
     "min_flops": ("C_min", "FLOPs"),
     "min_steps": ("S_min", "steps"),
+    "peak_steps": ("S", "steps"),
+    "cooling": ("x", "cooling"),
 }
 _SCATTER = {"sigma": "scale of log loss", "nu": "degrees of freedom", AMPLITUDE: "scale of log loss"}
 

@@ -7,6 +7,7 @@ from commandline import call
 from toys import toy
 
 import forescale as fs
+from forescale import plots
 from forescale.allocate import allocate
 from forescale.errors import DataError, ModelError
 from forescale.laws import get_law
@@ -198,4 +199,62 @@ def test_command_line(eighty_columns):
     assert "epochs" in page.stdout
     assert "9.07" in page.stdout
     assert max(map(len, page.stdout.splitlines())) <= 80
+    asked = call("sensitivity", "muennighoff2023", "--compute", "9.26e21", "--unique-tokens", "25B").stdout
+    assert "25B different tokens" in asked
+    assert "R_N_star" in asked
     assert "unique_tokens='100B'" in call("allocate", "muennighoff2023", "--compute", "1e21", code=2).stderr
+
+
+def test_what_a_split_under_a_cap_hangs_on():
+    """Elasticities of N* against allocations of draws nudged by a little; the cap moves them, and no cap does not."""
+    source, budget, pool = drawn(), 9e22, "25B"
+    found = fs.sensitivity(source, "n_params", compute=budget, unique_tokens=pool)
+    assert "25B different tokens" in repr(found)
+    draws = found.draws["elasticity"].isel(at=0)
+    for name in ("alpha", "R_D_star", "R_N_star"):
+        nudged = [drawn(), drawn()]
+        for one, factor in zip(nudged, (np.exp(-0.01), np.exp(0.01)), strict=True):
+            one.posterior[name] = one.posterior[name] * factor
+        low, high = (np.log(allocate(one, budget, unique_tokens=pool).draws["n_params"].squeeze()) for one in nudged)
+        np.testing.assert_allclose(draws.sel(parameter=name).squeeze(), (high - low) / 0.02, rtol=0.02, atol=2e-4)
+    free = fs.sensitivity(source, "n_params", compute=budget, unique_tokens="inf").draws["elasticity"].isel(at=0)
+    # all but nothing: without a cap parameters are in excess just above the optimum, where differences still reach
+    assert np.abs(free.sel(parameter=["R_D_star", "R_N_star"])).max() < 0.005
+    assert np.abs(draws.sel(parameter="R_D_star")).median() > 0.05  # the partner
+    with pytest.raises(ModelError, match="every token is new"):
+        fs.sensitivity(drawn("chinchilla"), "n_params", compute=budget, unique_tokens=pool)
+
+
+def test_what_it_costs_to_take_repeats_for_new_tokens():
+    """The split that the base law calls best, judged by the law: dear under a cap, and free without one."""
+    source = toy(LAW.name, **PRINTED)
+    base = toy("chinchilla", **{name: PRINTED[name] for name in get_law("chinchilla").parameters})
+    price = [
+        float(fs.regret(source, "9e22", like=one, unique_tokens=pool).draws["wasted_compute"].squeeze())
+        for one, pool in ((base, "25B"), (base, "inf"), (source, "25B"))
+    ]
+    assert price[0] > 20
+    assert price[1:] == pytest.approx([0, 0], abs=1e-3)  # right without a cap, and who knows the cap wastes nothing
+    with pytest.raises(ModelError, match="unique_tokens='100B'"):
+        fs.regret(source, "9e22", like=base)
+
+
+def test_figure_of_epochs_draws_the_allocation():
+    budgets = np.geomspace(1e20, 1e22, 3)
+    capped, free = (allocate(drawn(), budgets, unique_tokens=pool) for pool in ("25B", "inf"))
+    ax = plots.plot_epochs(capped, without=free)
+    panels = dict(zip(("epochs", "n_params", "loss"), ax.child_axes, strict=True))
+    for quantity, panel in panels.items():
+        rows = capped.table().set_index("quantity").loc[quantity]
+        np.testing.assert_allclose(panel.lines[0].get_ydata(), rows["median"])
+        assert len(panel.collections) == 1
+    beside = panels["epochs"].lines[1].get_ydata()
+    np.testing.assert_allclose(beside, free.draws["n_tokens"].median(("chain", "draw")) / 25e9)
+    assert ax.get_legend().get_texts()[0].get_text() == "25B different tokens"
+    single = allocate(toy(LAW.name, **PRINTED), budgets, unique_tokens="25B")
+    assert not plots.plot_epochs(single).child_axes[0].collections
+    for bad in (free, allocate(drawn("chinchilla"), budgets)):
+        with pytest.raises(DataError, match="without limit"):
+            plots.plot_epochs(bad)
+    with pytest.raises(DataError, match="two budgets"):
+        plots.plot_epochs(allocate(drawn(), 1e21, unique_tokens="25B"))

@@ -1,14 +1,17 @@
 """Routed models: the law, what its card's priors are on, its verbs, and what other verbs say of it."""
 
+import json
 import re
 
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from commandline import call, check_page, refused
 from toys import toy
 
 import forescale as fs
+from forescale import plots
 from forescale.laws import LAWS, get_law
 
 PUBLISHED = ("clark2022_sbase", "clark2022_rlr", "clark2022_hash")
@@ -219,3 +222,42 @@ def test_verbs_refuse_what_they_cannot_answer():
         match="in 1 of 1 draws of toy the loss of dense models does not fall",
     ):
         fs.effective_params(flat, "1B", 8)
+
+
+@pytest.mark.usefixtures("eighty_columns")
+def test_command_line():
+    page = call("routing", "clark2022_sbase", "--at", "1.3B,64", "--at", "1.3B,512").stdout
+    check_page(page)
+    assert re.search(r"1\.3B +512 +dense size of the same loss +5\.95B", page)
+    assert re.search(r"log10_n_params +12\.00", page)
+    document = json.loads(call("routing", "clark2022_sbase", "--at", "1.3B,512", "--json").stdout)
+    found = fs.effective_params(fs.published("clark2022_sbase"), "1.3B", 512).table()
+    assert [row["median"] for row in document["worth"]] == list(found["median"])
+    assert document["cutoff"][1]["median"] == pytest.approx(12.0)
+    csv = call("routing", "clark2022_sbase", "--at", "1.3B,512", "--csv").stdout
+    assert [line.split(",")[0] for line in csv.splitlines()] == ["table", "cutoff", "cutoff", "worth", "worth"]
+    assert "cutoff" in json.loads(call("routing", "clark2022_sbase", "--json").stdout)
+    assert "asked of routed models" in refused("routing", "hoffmann2022")
+    assert "at least 1, not 0.5" in refused("routing", "clark2022_sbase", "--at", "1B,0.5")
+
+
+def test_figure_of_experts_draws_what_forecasts_say():
+    rng = np.random.default_rng(0)
+    printed = fs.published("clark2022_sbase").values
+    source = toy("routed", **{name: value * np.exp(0.01 * rng.standard_normal(200)) for name, value in printed.items()})
+    ax = plots.plot_routing(source, n_params=["15M", 1.3e9], n_experts=(1, 256))
+    assert [line.get_label() for line in ax.lines] == ["N = 15M", "N = 1.3B"]
+    rows = fs.forecast(source, n_params="1.3B", n_experts=[1, 256]).table(0.9, "mean")
+    np.testing.assert_allclose(ax.lines[1].get_ydata()[[0, -1]], rows["median"])
+    assert len(ax.collections) == 2  # a band for each size
+    assert "90 % equal-tailed" in ax.get_title(loc="left")
+    assert "stop helping at N = " in ax.get_title(loc="left")
+    assert not plots.plot_routing(fs.published("clark2022_sbase"), n_params=["1B"]).collections
+    with pytest.raises(fs.DataError, match="told which sizes"):
+        plots.plot_routing(source)
+    with pytest.raises(fs.DataError, match="7 sizes cannot be told apart"):
+        plots.plot_routing(source, n_params=[1e9] * 7)
+    with pytest.raises(fs.DataError, match="from fewest to most"):
+        plots.plot_routing(source, n_params=[1e9], n_experts=(0, 8))
+    with pytest.raises(fs.ModelError, match="asked of routed models"):
+        plots.plot_routing(fs.published("hoffmann2022"), n_params=[1e9])

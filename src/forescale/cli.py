@@ -16,6 +16,7 @@ from forescale.commands import frontier
 from forescale.commands import reconcile
 from forescale.commands import returns
 from forescale.commands import frozen
+from forescale.commands import routing
 from forescale.commands import report
 from forescale.commands import shelves
 
@@ -32,6 +33,7 @@ __all__ = [
     "reconcile",
     "report",
     "returns",
+    "routing",
     "runs",
     "sensitivity",
     "shelves",

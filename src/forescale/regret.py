@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from forescale.allocate import Columns, allocate, budget_lines, law_values
-from forescale.budgets import Array, Quantities, Quantity, positive
+from forescale.budgets import POOL, Array, Quantities, Quantity, positive, with_pool
 from forescale.draws import Estimate, kind_of_band, long_table
 from forescale.errors import DataError, ModelError
 from forescale.optimum import has_closed_form, log_matching_compute, log_size_at_ratio
@@ -89,6 +89,7 @@ def regret(
     n_params: Quantities | Rule | None = None,
     like: Estimate | None = None,
     cost: str | CostModel = "6ND",
+    unique_tokens: Quantity | None = None,
     method: str | None = None,
 ) -> Regret:
     """Price the training at a stated split, against the optimum of each draw.
@@ -111,6 +112,9 @@ def regret(
         median optimal N is followed. All count parameters as ``source`` does, with or without embeddings.
     cost : str or CostModel
         What training costs: "6ND", "6ND+attention", or a cost model with settings of its own.
+    unique_tokens : float or str, optional
+        Of laws in which tokens repeat: how many different ones there are, as in `allocate`; of ``like`` as well, if
+        tokens repeat in its law, too.
     method : {"closed", "search"}, optional
         How optimum and C' are found; by default the closed form where there is one.
 
@@ -139,16 +143,17 @@ def regret(
     Regret of the median optimal n_params of kaplan2020, by besiroglu2024: ...
     """
     costs, flops = cost_model(cost), positive("compute", compute)
-    plan, sizes = _plan(costs, flops, tokens_per_param, n_params, like)
-    best = allocate(source, flops, cost=costs, method=method)
+    law, pool = with_pool(source.law, unique_tokens)
+    plan, sizes = _plan(costs, flops, tokens_per_param, n_params, like, pool)
+    best = allocate(source, flops, cost=costs, unique_tokens=pool, method=method)
 
     tokens = np.asarray(costs.n_tokens(flops, sizes))
     values = law_values(source)
-    loss = source.law({"n_params": sizes, "n_tokens": tokens}, values)
-    closed = has_closed_form(source.law, costs) if method is None else method == "closed"
+    loss = law({"n_params": sizes, "n_tokens": tokens}, values)
+    closed = has_closed_form(law, costs) if method is None else method == "closed"
     log_best = np.log(best.draws["n_params"].to_numpy())
     log_compute = np.log(flops)
-    log_matching = log_matching_compute(source.law, costs, log_compute, np.log(sizes), log_best, values, closed=closed)
+    log_matching = log_matching_compute(law, costs, log_compute, np.log(sizes), log_best, values, closed=closed)
     if np.isnan(log_matching).any():
         raise ModelError(
             f"for {np.isnan(log_matching).sum()} of {log_matching.size} draws and budgets of {source.name} "
@@ -172,6 +177,7 @@ def _plan(
     tokens_per_param: Quantity | None,
     n_params: Quantities | Rule | None,
     like: Estimate | None,
+    pool: float | None,
 ) -> tuple[str, Array]:
     """Say the plan in words, and return its parameters at each budget."""
     if sum(given is not None for given in (tokens_per_param, n_params, like)) != 1:
@@ -188,7 +194,10 @@ def _plan(
         sizes = np.broadcast_to(given, flops.shape)
     elif like is not None:
         plan = f"the median optimal n_params of {like.name}"
-        sizes = allocate(like, flops, cost=cost).draws["n_params"].median(("chain", "draw")).to_numpy()
+        known = pool if POOL in like.law.inputs else None
+        sizes = (
+            allocate(like, flops, cost=cost, unique_tokens=known).draws["n_params"].median(("chain", "draw")).to_numpy()
+        )
     with np.errstate(invalid="ignore"):
         runs = (sizes >= 1) & (cost.n_tokens(flops, sizes) >= 1)
     if not runs.all():

@@ -210,7 +210,8 @@ def sensitivity(
     cost : str or CostModel
         What training costs, as in ``allocate``.
     **inputs : float, str or array_like, shape (run,)
-        With ``of="loss"``, the law's inputs by name: the loss of these runs, and not of an optimal split.
+        With ``of="loss"``, the law's inputs by name: the loss of these runs, and not of an optimal split. Of laws in
+        which tokens repeat, ``unique_tokens`` alone goes with any forecast of splits, as in ``allocate``.
 
     Returns
     -------

@@ -18,7 +18,7 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from forescale.budgets import DECADES, Quantities, check_splits, positive
+from forescale.budgets import DECADES, POOL, Quantities, check_splits, positive, with_pool
 from forescale.draws import Estimate
 from forescale.errors import DataError, ModelError
 from forescale.laws import Law
@@ -214,6 +214,11 @@ def target_of(
         )
     if law is None:
         return _crossing(source, compute, inputs)  # type: ignore[arg-type]  # no law, so trends
+    if set(inputs) == {POOL} != set(law.inputs):  # not where a run is, but what all splits of the budgets share
+        law, _ = with_pool(law, inputs[POOL])
+        pool, inputs = f", {inputs[POOL]} different tokens", {}
+    else:
+        pool = ""
     raised = {term.exponent for term in law.terms.values()}
     roles = (
         law.parameters,
@@ -236,7 +241,7 @@ def target_of(
     log_compute = np.log(flops)
     if of == "a":
         log_compute = np.concatenate([log_compute - _HALF_STEP, log_compute + _HALF_STEP])
-    about = f"law {law.name}, cost {costs.name}"
+    about = f"law {law.name}, cost {costs.name}{pool}"
     at = pd.DataFrame({"flops": flops})
     return Split(of, about, at, *roles, law, costs, log_compute)
 

@@ -51,6 +51,7 @@ def _sensitivity(
     compute: Compute = None,
     at: At = None,
     cost: arguments.Cost = _USUAL_COST,
+    unique_tokens: arguments.UniqueTokens = None,
     prior: Prior = False,
     json: arguments.Json = False,
     csv: arguments.Csv = False,
@@ -64,14 +65,10 @@ def _sensitivity(
     standard deviation more; shares of the variance; prior. Columns that a table lacks are empty in its rows.
     """
     answers = output(json, csv)
-    _check(of, compute, at, cost)
-    given: Trends | Estimate
-    where: dict[str, Any] = {}
-    if of == "crossing":
-        given = _trends(source)
-    else:
-        given = _estimate(source)
-        where = _where(given, compute, at, cost)
+    pool = {"unique_tokens": unique_tokens} if unique_tokens else {}
+    _check(of, compute, at, cost, pool)
+    given: Any = _trends(source) if of == "crossing" else _estimate(source)
+    where = {} if of == "crossing" else _where(given, compute, at, cost) | pool
     if prior and not isinstance(given, fs.Fit):
         raise ModelError(f"{source} is no fit, and has no priors to scale; `forescale fit` makes one from runs")
     from forescale import console
@@ -93,19 +90,19 @@ def _sensitivity(
     answers.answer(shown, document, _joined(tables) if csv else None)  # JSON has the tables side by side
 
 
-def _check(of: str, compute: list[str] | None, at: list[str] | None, cost: str) -> None:
+def _check(of: str, compute: list[str] | None, at: list[str] | None, cost: str, pool: dict[str, str]) -> None:
     """Refuse options that do not belong to the question."""
     from forescale.targets import LABELS
 
     if of not in LABELS:
         raise DataError(f"--of {of}: there is no such forecast to ask about; there are {', '.join(LABELS)}")
-    split = bool(compute) or cost != _USUAL_COST
+    split = bool(compute or pool) or cost != _USUAL_COST
     if of == "crossing" and (at or split):
         raise DataError("--of crossing is one point, where two trends meet: leave out --compute, --at and --cost")
     if at and of != "loss":
         raise DataError(f"--at names runs, and goes with --of loss; --of {of} is asked at budgets, with --compute")
     if at and split:
-        raise DataError("--compute and --cost are of optimal splits, --at of runs: choose whose loss is meant")
+        raise DataError("--compute, --cost, --unique-tokens are of splits, --at of runs: choose whose loss is meant")
 
 
 def _trends(word: str) -> Trends:

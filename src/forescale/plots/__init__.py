@@ -9,6 +9,7 @@ from forescale.plots.calibrations import plot_ranks
 from forescale.plots.comparisons import plot_divergence, plot_loo_differences
 from forescale.plots.contours import plot_contours
 from forescale.plots.contradictions import plot_contradiction, plot_crossing_exponents
+from forescale.plots.epochs import plot_epochs
 from forescale.plots.finishes import plot_finish
 from forescale.plots.frozens import plot_frozen
 from forescale.plots.isoflops import plot_isoflops
@@ -20,6 +21,7 @@ from forescale.plots.priors import plot_priors
 from forescale.plots.regrets import plot_regret
 from forescale.plots.residuals import plot_residuals
 from forescale.plots.returned import plot_returns
+from forescale.plots.routings import plot_routing
 from forescale.plots.saving import save_figure
 from forescale.plots.sensitivities import plot_elasticities, plot_shares, plot_tornado
 
@@ -32,6 +34,7 @@ __all__ = [
     "plot_crossing_exponents",
     "plot_divergence",
     "plot_elasticities",
+    "plot_epochs",
     "plot_finish",
     "plot_forecasts",
     "plot_frozen",
@@ -49,6 +52,7 @@ __all__ = [
     "plot_regret",
     "plot_residuals",
     "plot_returns",
+    "plot_routing",
     "plot_scores",
     "plot_shares",
     "plot_tornado",

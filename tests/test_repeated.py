@@ -200,7 +200,7 @@ def test_command_line(eighty_columns):
     assert "9.07" in page.stdout
     assert max(map(len, page.stdout.splitlines())) <= 80
     asked = call("sensitivity", "muennighoff2023", "--compute", "9.26e21", "--unique-tokens", "25B").stdout
-    assert "25B different" in asked
+    assert "25B\ndifferent tokens" in asked
     assert "R_N_star" in asked
     assert "unique_tokens='100B'" in call("allocate", "muennighoff2023", "--compute", "1e21", code=2).stderr
 

@@ -107,7 +107,7 @@ def test_a_scheduler_gives_the_same(kept):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as workers:
         words = ["backtest", "openeurollm", "--cut", "1e20", "--baseline", "last-point", "--draws", 300, "-q", "--csv"]
-        here = call(*words, "--workers", 2).stdout
+        here = call(*words, "--workers", 1).stdout
         assert call(*words, "--scheduler", workers.scheduler_address).stdout == here
         assert "without a client" in refused(*words, "--workers", 2, "--scheduler", workers.scheduler_address)
 
@@ -115,7 +115,8 @@ def test_a_scheduler_gives_the_same(kept):
 @pytest.mark.slow
 def test_an_interrupted_backtest_says_how_to_go_on(tmp_path):
     kept = tmp_path / "scores.jsonl"
-    words = ["backtest", "openeurollm", "--model", "power_n", "--draws", "300", "-q", "--results", str(kept)]
+    words = ["backtest", "openeurollm", "--model", "power_n", "--draws", "300"]
+    words += ["--bootstrap", "20", "-q", "--results", str(kept)]
     command = [sys.executable, "-c", "from forescale.cli import main; main()", *words, "--workers"]
     stopped = subprocess.Popen([*command, "2"], start_new_session=True, stderr=subprocess.PIPE, text=True)
     while not lines(kept) and stopped.poll() is None:

@@ -120,7 +120,7 @@ def test_profiles_that_narrow_as_compute_grows_bias_the_exponent_of_parabolas():
 _PARABOLAS = 4  # tables that parabolas are fitted to as well: they miss nearly all minima
 
 
-@pytest.mark.parametrize(("tables", "narrowed"), [(4, 10), pytest.param(24, 3, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(("tables", "narrowed"), [(4, 10), pytest.param(18, 3, marks=pytest.mark.slow)])
 def test_intervals_cover_at_their_rate(tables, narrowed):
     """90 % intervals of minima and exponent, over tables whose minima scatter by a tau drawn from its prior.
 

@@ -40,6 +40,8 @@ GROUPS = {
     "FittedTrends trends_of LimitTrends",
     "The optimum without a law": "frontier Frontier isoflop_groups envelope Envelope approaches",
     "Learning curves": "finish Finish checkpoints Schedule",
+    "Downstream": "Outcomes fit_link LinkFit load_link list_links LinkModel downstream Downstream reach Reach "
+    "emergence Emergence",
     "Routed models": "effective_params EffectiveParams routing_cutoff RoutingCutoff",
     "Exponents as theory reads them": "intrinsic_dimension IntrinsicDimension zipf_exponent ZipfExponent",
     "Kaplan et al.'s terms": "reconcile Reconciliation Embeddings efficient_frontier EfficientFrontier PowerRule "

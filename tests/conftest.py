@@ -5,6 +5,7 @@ import os
 # Matrices here are small: threads of BLAS that wait for each other on a busy machine cost minutes, and gain nothing.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
+import evaluations
 import numpy as np
 import pandas as pd
 import pytest
@@ -58,3 +59,18 @@ def eighty_columns(monkeypatch):
     monkeypatch.setenv("COLUMNS", "80")
     for name in ("FORCE_COLOR", "NO_COLOR", "TTY_COMPATIBLE", "PYTHONWARNINGS"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture(scope="session")
+def evals_truth():
+    return evaluations.TRUTH
+
+
+@pytest.fixture(scope="session")
+def evals():
+    return fs.Outcomes.from_frame(evaluations.evaluated(seed=3))
+
+
+@pytest.fixture(scope="session")
+def links_fit(evals):
+    return fs.fit_link(evals, random_seed=1, progress=False)

@@ -11,10 +11,12 @@ from .backtest import backtest as backtest
 from .calibrate import Calibration as Calibration
 from .calibrate import calibrate as calibrate
 from .catalog import list_datasets as list_datasets
+from .catalog import list_links as list_links
 from .catalog import list_models as list_models
 from .catalog import list_published as list_published
 from .catalog import list_trends as list_trends
 from .catalog import load_dataset as load_dataset
+from .catalog import load_link as load_link
 from .catalog import load_model as load_model
 from .checkpoints import checkpoints as checkpoints
 from .compare import Comparison as Comparison
@@ -27,9 +29,13 @@ from .critical_batch import flops_at as flops_at
 from .critical_batch import min_flops as min_flops
 from .critical_batch import min_steps as min_steps
 from .critical_batch import steps_at as steps_at
+from .downstream import Downstream as Downstream
+from .downstream import downstream as downstream
 from .efficient import EfficientFrontier as EfficientFrontier
 from .efficient import efficient_frontier as efficient_frontier
 from .embeddings import Embeddings as Embeddings
+from .emergence import Emergence as Emergence
+from .emergence import emergence as emergence
 from .envelope import Envelope as Envelope
 from .envelope import envelope as envelope
 from .errors import ConvergenceError as ConvergenceError
@@ -56,6 +62,9 @@ from .laws import Law as Law
 from .laws import law as law
 from .limits import LimitTrends as LimitTrends
 from .limits import trends_of as trends_of
+from .link_fit import LinkFit as LinkFit
+from .link_fit import fit_link as fit_link
+from .link_model import LinkModel as LinkModel
 from .literature import literature_exponents as literature_exponents
 from .loo import LeaveOneOut as LeaveOneOut
 from .loo import leave_one_out as leave_one_out
@@ -63,6 +72,7 @@ from .model import Model as Model
 from .near_optimal import NearOptimal as NearOptimal
 from .near_optimal import near_optimal as near_optimal
 from .observations import Observations as Observations
+from .outcomes import Outcomes as Outcomes
 from .plans import PlanRanking as PlanRanking
 from .plans import rank_plans as rank_plans
 from .prior_sensitivity import PriorSensitivity as PriorSensitivity
@@ -70,6 +80,8 @@ from .prior_sensitivity import prior_sensitivity as prior_sensitivity
 from .priors import Prior as Prior
 from .published import Published as Published
 from .published import published as published
+from .reach import Reach as Reach
+from .reach import reach as reach
 from .reconcile import Reconciliation as Reconciliation
 from .reconcile import reconcile as reconcile
 from .regret import Regret as Regret

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from forescale.draws import Estimate
+    from forescale.frozen import FrozenTable
 
 
 _MOST = 2**32 - 1  # the largest seed: a sampler and a file take it, and a person can read it
@@ -178,8 +179,8 @@ def read_runs(
     return runs
 
 
-def filtered(runs: fs.Observations, wanted: Sequence[tuple[str, str]]) -> fs.Observations:
-    """Keep the runs that have one of the values wanted in every column named.
+def filtered[Table: FrozenTable](runs: Table, wanted: Sequence[tuple[str, str]]) -> Table:
+    """Keep the rows that have one of the values wanted in every column named.
 
     Raises
     ------

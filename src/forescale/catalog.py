@@ -11,6 +11,7 @@ from typing import Any
 import pandas as pd
 
 from forescale.errors import DataError, ForescaleError, ModelError
+from forescale.link_model import LinkModel
 from forescale.model import Model
 from forescale.observations import Observations
 
@@ -87,6 +88,23 @@ def list_datasets() -> list[str]:
     return sorted(item.name for item in shelf.iterdir() if item.is_dir() and item.joinpath("card.toml").is_file())
 
 
+def list_links() -> list[str]:
+    """Names of the cards of links from loss to accuracy, for ``load_link`` and ``fit_link``.
+
+    Returns
+    -------
+    list of str
+        In alphabetical order.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> fs.list_links()
+    ['exponential', 'sigmoid']
+    """
+    return _cards("forescale.models.links")
+
+
 def model_card(name: str) -> str:
     """The text of a model card."""
     return _read("forescale.models", f"{_known(name, list_models(), 'model', ModelError)}.toml")
@@ -138,6 +156,46 @@ def load_model(model: str | Path | Model) -> Model:
     if isinstance(model, Path) or model.endswith(".toml"):
         return Model.read(model)
     return Model.from_toml(model_card(model), name=model)
+
+
+def link_card(name: str) -> str:
+    """The text of a link's card."""
+    return _read("forescale.models.links", f"{_known(name, list_links(), 'link', ModelError)}.toml")
+
+
+def load_link(link: str | Path | LinkModel) -> LinkModel:
+    """A model of a link by the name of its card, by the path of a card, or as it is.
+
+    Parameters
+    ----------
+    link : str, Path or LinkModel
+        One of ``list_links()``; the path of a card, which as text ends in ".toml"; or a model, which is returned.
+
+    Returns
+    -------
+    LinkModel
+        Link and priors.
+
+    Raises
+    ------
+    ModelError
+        If there is no such card, or the card is not of a link.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> fs.load_link("sigmoid").priors["top"]
+    Prior('beta', alpha=3, beta=1)
+    """
+    if isinstance(link, LinkModel):
+        return link
+    if isinstance(link, Path) or link.endswith(".toml"):
+        try:
+            text = Path(link).read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"{link} cannot be read as a card: {error}") from error
+        return LinkModel.from_toml(text, Path(link).stem)
+    return LinkModel.from_toml(link_card(link), link)
 
 
 def load_dataset(name: str, *, filtered: bool = True) -> Observations:

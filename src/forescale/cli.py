@@ -17,6 +17,7 @@ from forescale.commands import reconcile
 from forescale.commands import returns
 from forescale.commands import frozen
 from forescale.commands import routing
+from forescale.commands import downstream
 from forescale.commands import report
 from forescale.commands import shelves
 
@@ -25,6 +26,7 @@ __all__ = [
     "backtest",
     "compare",
     "contradiction",
+    "downstream",
     "finish",
     "frontier",
     "frozen",

@@ -83,7 +83,7 @@ def tidy(
     DataError
         If anything is missing, ambiguous, not a number, not positive or contradictory.
     """
-    frame = _with_headers(frame)
+    frame = with_headers(frame)
     if frame.empty:
         raise DataError("The table has no runs; it needs at least one row below its headers.")
     if not flops_tolerance >= 0:
@@ -140,7 +140,7 @@ def _further(frame: pd.DataFrame) -> tuple[dict[str, NDArray[Any]], list[str]]:
     return extra, notes
 
 
-def _with_headers(frame: pd.DataFrame) -> pd.DataFrame:
+def with_headers(frame: pd.DataFrame) -> pd.DataFrame:
     """Give every column a stripped text header, named index levels too, and refuse headers that repeat."""
     if any(name is not None for name in frame.index.names):
         frame = frame.reset_index()

@@ -42,8 +42,8 @@ def read_card(text: str, name: str) -> dict[str, Any]:
         "name": card.get("name", name),
         "noise": get_noise(noise.pop("kind", "no kind")),
         "law": get_law(card["law"]).renamed(card.get("names", {})),
-        "priors": _priors(card["priors"]),
-        "noise_priors": _priors(noise),
+        "priors": priors_of(card["priors"]),
+        "noise_priors": priors_of(noise),
         "reference": card.get("reference", {}),
         "discrepancy": Discrepancy.from_table(card.get("discrepancy", {})),
         "title": card.get("title", ""),
@@ -68,7 +68,8 @@ def write_card(model: Model) -> str:
     return tomli_w.dumps(card)
 
 
-def _priors(tables: Mapping[str, Any]) -> dict[str, Prior]:
+def priors_of(tables: Mapping[str, Any]) -> dict[str, Prior]:
+    """Priors by name, from a card's inline tables."""
     priors = {}
     for name, table in tables.items():
         try:

@@ -9,6 +9,7 @@ from forescale.plots.calibrations import plot_ranks
 from forescale.plots.comparisons import plot_divergence, plot_loo_differences
 from forescale.plots.contours import plot_contours
 from forescale.plots.contradictions import plot_contradiction, plot_crossing_exponents
+from forescale.plots.downstreams import plot_downstream, plot_emergence, plot_link
 from forescale.plots.epochs import plot_epochs
 from forescale.plots.finishes import plot_finish
 from forescale.plots.frozens import plot_frozen
@@ -33,12 +34,15 @@ __all__ = [
     "plot_coverage",
     "plot_crossing_exponents",
     "plot_divergence",
+    "plot_downstream",
     "plot_elasticities",
+    "plot_emergence",
     "plot_epochs",
     "plot_finish",
     "plot_forecasts",
     "plot_frozen",
     "plot_isoflops",
+    "plot_link",
     "plot_loo_differences",
     "plot_loo_pit",
     "plot_loss",

@@ -71,7 +71,7 @@ def plot_loss(
     check_prob(prob)
     observed: Observations | None = getattr(fit, "observations", None)
     flops = np.geomspace(*_range(compute, observed), _GRID)
-    bands = _smooth(fit, _optimal_runs(fit, flops))
+    bands = _smooth(fit, optimal_runs(fit, flops))
     split = fit.law.inputs != ("flops",)
 
     ax = axes(ax, 5.2)
@@ -112,7 +112,7 @@ def _range(compute: Any, observed: Observations | None) -> tuple[float, float]:
     return start, end
 
 
-def _optimal_runs(fit: Estimate, flops: Any) -> pd.DataFrame:
+def optimal_runs(fit: Estimate, flops: Any) -> pd.DataFrame:
     """Make runs along the frontier: N is the median of N*, D what the budget then pays for."""
     if fit.law.inputs == ("flops",):
         return pd.DataFrame({"flops": flops})

@@ -9,7 +9,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "forescale"
 
 LAYERS = [
     {"errors", "files", "literature", "terms"},
-    {"units", "frozen", "seeds", "progress", "fronts", "shares", "embeddings", "uniformity", "proportions"},
+    {"units", "prices", "frozen", "seeds", "progress", "fronts", "shares", "embeddings", "uniformity", "proportions"},
     {"laws", "priors", "noise", "points", "cells", "columns", "rules", "critical_batch", "recount", "results", "work"},
     {"intake", "links", "outcome_columns", "schedules", "drift", "structured", "own_laws", "processes", "cluster"},
     {"support", "discrepancy", "workers", "references"},
@@ -27,6 +27,7 @@ LAYERS = [
     {"forecast", "allocate", "routing", "anchors", "sensitivity", "prior_sensitivity", "calibrate", "loo", "sources"},
     {
         "regret",
+        "compute_to",
         "downstream",
         "returns",
         "freeze",
@@ -46,7 +47,7 @@ LAYERS = [
     {"plots"},
     {"report"},
     {"demo", "console", "arguments"},
-    {"facts", "app"},
+    {"facts", "app", "plan_arguments"},
     {"cards"},
     {"commands"},
     {"cli"},

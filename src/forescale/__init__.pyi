@@ -21,6 +21,8 @@ from .catalog import load_model as load_model
 from .checkpoints import checkpoints as checkpoints
 from .compare import Comparison as Comparison
 from .compare import compare as compare
+from .compute_to import ComputeTo as ComputeTo
+from .compute_to import compute_to as compute_to
 from .consistency import Consistency as Consistency
 from .contradiction import Contradiction as Contradiction
 from .contradiction import contradiction as contradiction
@@ -75,6 +77,7 @@ from .observations import Observations as Observations
 from .outcomes import Outcomes as Outcomes
 from .plans import PlanRanking as PlanRanking
 from .plans import rank_plans as rank_plans
+from .prices import Accelerator as Accelerator
 from .prior_sensitivity import PriorSensitivity as PriorSensitivity
 from .prior_sensitivity import prior_sensitivity as prior_sensitivity
 from .priors import Prior as Prior

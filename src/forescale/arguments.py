@@ -92,9 +92,6 @@ UniqueTokens = Annotated[
     str | None,
     typer.Option(metavar="U", help="Different tokens there are, such as 100B, or inf: where the law lets them repeat."),
 ]
-Plans = Annotated[
-    list[str] | None, typer.Option("--plan", metavar="NAME=N,D", help="A run in mind: big=70B,1.4T; repeatable.")
-]
 Cost = Annotated[str, typer.Option(metavar="MODEL", help="What training costs: 6ND or 6ND+attention.")]
 
 Name = Annotated[str, typer.Argument(metavar="NAME", help="A dataset, model, published estimate, or a file.")]
@@ -125,25 +122,6 @@ def pairs(option: str, words: Iterable[str] | None) -> list[tuple[str, str]]:
         if not name.strip() or not equals:
             raise DataError(f"{option} takes NAME=VALUE, not {name + equals + value!r}")
     return [(name.strip(), value) for name, _, value in split]
-
-
-def plans(words: Iterable[str] | None) -> dict[str, tuple[str, str]]:
-    """Read plans such as ``big=70B,1.4T``.
-
-    Raises
-    ------
-    DataError
-        If one is not two numbers after a name, or two have the same name.
-    """
-    found: dict[str, tuple[str, str]] = {}
-    for name, sizes in pairs("--plan", words):
-        n_params, comma, n_tokens = sizes.partition(",")
-        if not comma or "," in n_tokens:
-            raise DataError(f"--plan {name}={sizes}: a plan is NAME=N,D, parameters and tokens, such as big=70B,1.4T")
-        if name in found:
-            raise DataError(f"--plan {name}={sizes}: there is another plan of that name; give each one of its own")
-        found[name] = (n_params, n_tokens)
-    return found
 
 
 def read_runs(

@@ -7,6 +7,7 @@ What a command needs is imported when it runs, so that help answers at once.
 from forescale.app import app, main
 from forescale.commands import runs
 from forescale.commands import plans
+from forescale.commands import compute_to
 from forescale.commands import compare
 from forescale.commands import backtest
 from forescale.commands import finish
@@ -25,6 +26,7 @@ __all__ = [
     "app",
     "backtest",
     "compare",
+    "compute_to",
     "contradiction",
     "downstream",
     "finish",

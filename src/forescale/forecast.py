@@ -10,7 +10,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from forescale.draws import INTERVAL_KIND, Estimate, interval_rows, long_table
+from forescale.budgets import Quantities, positive
+from forescale.draws import INTERVAL_KIND, Estimate, check_spread, interval_rows, long_table
 from forescale.errors import DataError, ModelError
 from forescale.points import as_points
 from forescale.units import format_quantity
@@ -68,6 +69,46 @@ class Forecast:
         ModelError
             If ``run`` is asked of an estimate that has no noise model.
         """
+        wanted = self._of_kind(kind)
+        return long_table(self.points, {name: self.draws[name] for name in wanted}, "kind", prob)
+
+    def probability(self, loss: Quantities, kind: str | None = None) -> pd.DataFrame:
+        """How probably the points are at or below losses.
+
+        Parameters
+        ----------
+        loss : float, str or sequence
+            Losses in nats per token.
+        kind : {"mean", "run"}, optional
+            One kind: of the law's curve, or of a new run; both by default.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per point, kind and loss: the inputs, kind, loss, and probability, the share of draws at or below it.
+
+        Raises
+        ------
+        DataError
+            If a loss is not a number above zero, or there is no such kind.
+        ModelError
+            If there is a single draw, which has no probabilities, or ``run`` is asked of an estimate that has no noise
+            model.
+        """
+        check_spread(self.source, self.draws)
+        limits, wanted = positive("loss", loss), self._of_kind(kind)
+        at = xr.DataArray(limits, dims="limit")
+        shares = {name: (self.draws[name] <= at).mean(("chain", "draw")).transpose("point", "limit") for name in wanted}
+        rows = [
+            {**point, "kind": name, "loss": limit, "probability": float(share[place, at])}
+            for place, point in enumerate(self.points.to_dict("records"))
+            for name, share in shares.items()
+            for at, limit in enumerate(limits.tolist())
+        ]
+        return pd.DataFrame(rows)
+
+    def _of_kind(self, kind: str | None) -> list[str]:
+        """The kinds of band that are asked for."""
         if kind not in (None, "mean", "run"):
             raise DataError(f"a band is of kind 'mean' or 'run', not {kind!r}")
         if kind is not None and kind not in self.draws:
@@ -75,8 +116,7 @@ class Forecast:
                 f"{self.source} has no noise model, so there is no band for a new run; ask for kind='mean', or fit "
                 "a table of runs"
             )
-        wanted = list(self.draws.data_vars) if kind is None else [kind]
-        return long_table(self.points, {str(name): self.draws[name] for name in wanted}, "kind", prob)
+        return list(map(str, self.draws.data_vars)) if kind is None else [kind]
 
     def __repr__(self) -> str:
         lines = [f"Forecast of {self.source}: loss in nats per token, 90 % {INTERVAL_KIND}"]

@@ -26,6 +26,8 @@ Values = Mapping[str, Any]
 #: Grid points of the scan along a budget line, and how far it reaches beyond one parameter and one token, in
 #: nats of size: a spacing of about one nat at any budget in use.
 _POINTS, _REACH = 97, 20.0
+#: Compute, in FLOPs, beyond which a loss counts as never reached: 10^16 times what Chinchilla took.
+MOST_FLOPS = 1e40
 #: Half width, in nats of compute, of the central difference behind a local exponent. The rounding of log N*,
 #: about 1e-6, is divided by it; a power law has no truncation error.
 _HALF_STEP = 0.5
@@ -171,6 +173,43 @@ def log_matching_compute(
     low, high = np.log(cost.flops(1.0, 1.0)) - _REACH, log_compute + 0.1
     root = elementwise.find_root(excess, (low, high), args=(log_target, *values.values()), tolerances={"xatol": 1e-10})
     return np.asarray(np.minimum(root.x, log_compute), dtype=float)
+
+
+def log_compute_to(law: Law, cost: CostModel, log_loss: Any, values: Values, *, closed: bool) -> Array:
+    """Log C, the least compute with which the optimal split reaches a loss.
+
+    The loss of the best split falls with compute, so that there is one root of log L*(C) = log loss, if any.
+
+    Parameters
+    ----------
+    log_loss : array
+        Log of the loss to be reached.
+    closed : bool
+        Whether to use the closed form of the split at each C.
+
+    Returns
+    -------
+    ndarray
+        Log C; ``+inf`` where the loss is not reached with `MOST_FLOPS`, ``-inf`` where one parameter and one token
+        reach it, NaN where the parameters allow no optimum.
+    """
+    names = tuple(values)
+
+    def excess(log_compute: Any, log_loss: Any, *arrays: Any) -> Any:
+        parameters = dict(zip(names, arrays, strict=True))
+        if closed:
+            size = closed_log_size(law, log_compute, parameters)
+        else:
+            size = search_log_size(law, cost, log_compute, parameters)
+        with np.errstate(all="ignore"):
+            found = loss_on_line(law, cost, np.where(np.isfinite(size), size, np.nan), log_compute, parameters)
+            return np.log(found) - log_loss
+
+    low, high = np.log(cost.flops(1.0, 1.0)), np.log(MOST_FLOPS)
+    ends = [excess(np.asarray(end), log_loss, *values.values()) for end in (low, high)]
+    arrays = (log_loss, *values.values())
+    root = elementwise.find_root(excess, (low, high), args=arrays, tolerances={"xatol": 1e-10}).x
+    return np.asarray(np.where(ends[0] <= 0, -np.inf, np.where(ends[1] > 0, np.inf, root)), dtype=float)
 
 
 def log_size_at_ratio(cost: CostModel, log_compute: Any, tokens_per_param: float) -> Array:

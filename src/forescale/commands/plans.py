@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import forescale as fs
-from forescale import arguments
+from forescale import arguments, plan_arguments
 from forescale.app import app, output
 
 if TYPE_CHECKING:
@@ -65,7 +65,7 @@ def _near_optimal(
 @app.command("rank")
 def _rank(
     source: arguments.Source,
-    plan: arguments.Plans = None,
+    plan: plan_arguments.Plans = None,
     by: By = "loss",
     cost: arguments.Cost = "6ND",
     json: arguments.Json = False,
@@ -79,7 +79,7 @@ def _rank(
     answers = output(json, csv)
     from forescale import console
 
-    found = fs.rank_plans(arguments.load_source(source), arguments.plans(plan), by=by, cost=cost)
+    found = fs.rank_plans(arguments.load_source(source), plan_arguments.plans(plan), by=by, cost=cost)
     rows = found.table(prob)
     document = {"command": "rank", "source": found.source, **console.bands(found, prob)}
     document |= {"law": found.law, "cost": found.cost, "by": found.by}

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import forescale as fs
-from forescale import arguments
+from forescale import arguments, plan_arguments
 from forescale.app import WRITTEN, app, output, progress_wanted
 from forescale.errors import DataError, FileError
 
@@ -33,7 +33,7 @@ def _report(
     source: arguments.Source,
     out: Page = Path("report.html"),
     compute: arguments.Budgets = None,
-    plan: arguments.Plans = None,
+    plan: plan_arguments.Plans = None,
     beside: Beside = None,
     backtest: Backtest = False,
     results: Results = None,
@@ -54,7 +54,7 @@ def _report(
         raise FileError(f"{out}: a report is written as .html or .md; the suffix says which")
     estimate = arguments.load_source(source)
     second = None if beside is None else arguments.load_source(beside)
-    plans = arguments.plans(plan)
+    plans = plan_arguments.plans(plan)
 
     from forescale.report import report, usual_budgets
 

@@ -7,6 +7,7 @@ from forescale.plots.allocations import TRAINED, plot_allocation
 from forescale.plots.backtests import plot_coverage, plot_forecasts, plot_pit, plot_scores
 from forescale.plots.calibrations import plot_ranks
 from forescale.plots.comparisons import plot_divergence, plot_loo_differences
+from forescale.plots.computes_to import plot_compute_to
 from forescale.plots.contours import plot_contours
 from forescale.plots.contradictions import plot_contradiction, plot_crossing_exponents
 from forescale.plots.downstreams import plot_downstream, plot_emergence, plot_link
@@ -29,6 +30,7 @@ from forescale.plots.sensitivities import plot_elasticities, plot_shares, plot_t
 __all__ = [
     "TRAINED",
     "plot_allocation",
+    "plot_compute_to",
     "plot_contours",
     "plot_contradiction",
     "plot_coverage",

@@ -115,8 +115,7 @@ def test_a_scheduler_gives_the_same(kept):
 @pytest.mark.slow
 def test_an_interrupted_backtest_says_how_to_go_on(tmp_path):
     kept = tmp_path / "scores.jsonl"
-    words = ["backtest", "openeurollm", "--model", "power_n", "--draws", "300"]
-    words += ["--bootstrap", "20", "-q", "--results", str(kept)]
+    words = ["backtest", "openeurollm", "--model", "power_n", "--draws", "300", "-q", "--results", str(kept)]
     command = [sys.executable, "-c", "from forescale.cli import main; main()", *words, "--workers"]
     stopped = subprocess.Popen([*command, "2"], start_new_session=True, stderr=subprocess.PIPE, text=True)
     while not lines(kept) and stopped.poll() is None:

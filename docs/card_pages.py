@@ -31,6 +31,13 @@ KINDS = {
         "A law, a prior for each of its parameters and of its noise, and how far the law may be from the truth. "
         "[Laws](../laws.md) has the formulas.",
     ),
+    "links": (
+        "link",
+        catalog.list_links,
+        catalog.link_card,
+        "Links",
+        "From loss to accuracy: a floor about chance, a ceiling, and a prior for each parameter.",
+    ),
     "published": (
         "published",
         catalog.list_published,

@@ -22,7 +22,7 @@ from forescale import arguments, catalog, demo
 from forescale.columns import LOSS_UNITS
 from forescale.units import COST_MODELS, format_quantity
 
-SHELVES = sorted({*fs.list_datasets(), *fs.list_models(), *fs.list_published(), *fs.list_trends()})
+SHELVES = sorted({*fs.list_datasets(), *fs.list_models(), *fs.list_published(), *fs.list_trends(), *fs.list_links()})
 
 pytestmark = pytest.mark.usefixtures("eighty_columns")
 

@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 from rich.table import Table
 from rich.text import Text
 
@@ -109,8 +110,10 @@ def find(name: str, prob: float) -> list[tuple[Facts, Shown]]:
         found.append(_show_published(fs.published(name), prob))
     if name in fs.list_trends():
         found.append(_show_trends(fs.published_trends(name), prob))
+    if name in fs.list_links():
+        found.append(_show_link(fs.load_link(name)))
     if not found:
-        names = {*fs.list_datasets(), *fs.list_models(), *fs.list_published(), *fs.list_trends()}
+        names = {*fs.list_datasets(), *fs.list_models(), *fs.list_published(), *fs.list_trends(), *fs.list_links()}
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"Did you mean {near[0]!r}?" if near else "See `forescale datasets`, `models` and `published`."
         raise DataError(f"{name!r} is no file, dataset, model or published estimate. {hint}")
@@ -234,6 +237,16 @@ def _show_model(model: fs.Model) -> tuple[Facts, Shown]:
         "priors": priors.to_dict("records"),
         "prior_predictive": losses.to_dict("records"),
     }, shown
+
+
+def _show_link(model: fs.LinkModel) -> tuple[Facts, Shown]:
+    drawn = model.prior_draws(_PRIOR_DRAWS, np.random.default_rng(0))
+    rows = [interval_rows(xr.DataArray(values[None], dims=("chain", "draw")), 0.9) for values in drawn.values()]
+    words = {name: prior.in_words for name, prior in model.priors.items()}
+    priors = pd.DataFrame({"parameter": words.keys(), "prior": words.values()}).join(pd.concat(rows, ignore_index=True))
+    facts = {"title": model.title, "description": model.description}
+    shown = [*card(f"Link {model.name}", facts), _quantile_table(priors, ["parameter", "prior"])]
+    return {"kind": "link", "name": model.name, **facts, "priors": priors.to_dict("records")}, shown
 
 
 def _discrepancy(model: fs.Model) -> str:

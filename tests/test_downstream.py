@@ -1,5 +1,8 @@
 """A law's loss through links: bands against what they are made of, and what an accuracy takes."""
 
+from dataclasses import replace
+
+import evaluations
 import numpy as np
 import pytest
 import xarray as xr
@@ -18,7 +21,9 @@ def links(top=1.0, scatter=0.02, middle_sd=0.0, tasks=("one",), draws=1000):
     posterior = xr.Dataset({name: (("chain", "draw", "task"), array) for name, array in values.items()})
     known = {"chance": 0.25, "items": 400.0, "lowest_loss": 2.5}
     posterior = posterior.assign({name: ("task", np.full(len(tasks), value)) for name, value in known.items()})
-    return LinkFit("links", fs.load_link("sigmoid"), None, posterior.assign_coords(task=list(tasks)), {}, 1)
+    posterior = posterior.assign_coords(task=list(tasks))
+    outcomes = fs.Outcomes.from_frame(evaluations.evaluated(0), name="evals")
+    return LinkFit("links", fs.load_link("sigmoid"), outcomes, posterior, {}, 1)
 
 
 def sd(draws):
@@ -133,3 +138,13 @@ def test_reach_of_a_law_of_compute_alone():
         links(), fs.published(next(n for n in fs.list_published() if fs.published(n).law.inputs == ("flops",))), 0.5
     )
     assert (found.draws["flops"] > 0).all()
+
+
+def test_a_loss_of_another_text_is_seen():
+    made = links()
+    bits = made.outcomes.table.assign(loss=lambda table: table["loss"] / np.log(2))
+    other = replace(made, outcomes=fs.Outcomes.from_frame(bits, name="bits"))
+    with pytest.warns(fs.ForescaleWarning, match=r"losses of bits are 4\d % above those that besiroglu2024 gives"):
+        fs.downstream(other, fs.published("besiroglu2024"), n_params="1B", n_tokens="20B")
+    with pytest.warns(fs.ForescaleWarning, match="if they are of another text"):
+        fs.reach(other, fs.published("besiroglu2024"), 0.5)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -11,7 +12,7 @@ import pandas as pd
 import xarray as xr
 
 from forescale.draws import INTERVAL_KIND, Estimate, interval_rows, long_table
-from forescale.errors import DataError, ModelError
+from forescale.errors import DataError, ForescaleWarning, ModelError
 from forescale.forecast import forecast
 from forescale.link_fit import LinkFit
 from forescale.link_model import SCATTER, draw_hits
@@ -24,6 +25,7 @@ KINDS = {
     "mean": "the link's curve at the loss law's curve",
     "run": "a new run: at the loss of a new run, its scatter about the link, and the chance of its items",
 }
+_OFF = 0.05  # of log loss, in the median over runs: more than laws are off where they were fitted
 #: The row of tables for the mean over tasks.
 AVERAGE = "mean over tasks"
 
@@ -157,6 +159,12 @@ def downstream(
     DataError
         If an input is missing, unknown, not a number, or not above zero.
 
+    Warns
+    -----
+    ForescaleWarning
+        If the outcomes tell the law's inputs, and their losses are off the law's curve by more than 5 % in the median:
+        it may be of another text, tokenizer or unit.
+
     References
     ----------
     Gadre et al. 2024, arXiv:2403.08540, section 2: loss from compute, and error from loss.
@@ -168,6 +176,7 @@ def downstream(
     >>> fs.downstream(links, fs.load_fit("fit.nc"), n_params="7B", n_tokens="140B")  # doctest: +SKIP
     """
     rng = np.random.default_rng(as_seed(random_seed))
+    warn_of_another_loss(links, source)
     at_loss = forecast(source, points, random_seed=rng, **inputs)
     posterior, losses = paired(links.posterior[[*PARAMETERS, SCATTER]], at_loss.draws, rng)
     chance, items = links.posterior["chance"], links.posterior["items"]
@@ -181,6 +190,29 @@ def downstream(
     middle = losses["mean"].median(("chain", "draw")).to_numpy()
     beyond = links.posterior["lowest_loss"].to_numpy()[:, None] - middle
     return Downstream(source.name, links.name, at_loss.points, draws, losses, beyond)
+
+
+def warn_of_another_loss(links: LinkFit, source: Estimate) -> None:
+    """Warn where the losses of the outcomes are not those that the law gives to the same runs."""
+    table, names = links.outcomes, source.law.inputs
+    if not all(name in table.columns and table.columns[name].dtype.kind == "f" for name in names):
+        return
+    at = {name: table.column(name) for name in names}
+    known = np.all([np.isfinite(values) & (values > 0) for values in at.values()], axis=0)
+    if not known.any():
+        return
+    inputs = {name: xr.DataArray(values[known], dims="run") for name, values in at.items()}
+    few = source.posterior.isel(draw=slice(None, None, max(1, source.posterior.sizes["draw"] // 50)))
+    curve = source.law(inputs, few).median(("chain", "draw")).to_numpy()
+    off = float(np.median(np.log(table.column("loss")[known] / curve)))
+    if abs(off) > _OFF:
+        warnings.warn(
+            f"losses of {table.name} are {100 * abs(np.expm1(off)):.0f} % {'above' if off > 0 else 'below'} those that "
+            f"{source.name} gives to runs of the same sizes, in the median: if they are of another text, tokenizer or "
+            "unit, no accuracy follows from the one by the other",
+            ForescaleWarning,
+            stacklevel=3,
+        )
 
 
 def paired(one: xr.Dataset, other: xr.Dataset, rng: np.random.Generator) -> tuple[xr.Dataset, xr.Dataset]:

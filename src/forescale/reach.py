@@ -11,7 +11,7 @@ import xarray as xr
 
 from forescale.allocate import law_values
 from forescale.budgets import Array, Quantity, check_splits, positive, with_pool
-from forescale.downstream import paired
+from forescale.downstream import paired, warn_of_another_loss
 from forescale.draws import Estimate, band, interval_rows
 from forescale.errors import DataError
 from forescale.link_fit import LinkFit
@@ -125,6 +125,11 @@ def reach(
     Reach
         Draws of loss and flops, infinite where nothing reaches the accuracy.
 
+    Warns
+    -----
+    ForescaleWarning
+        As `downstream`.
+
     Raises
     ------
     DataError
@@ -142,6 +147,7 @@ def reach(
     >>> links = fs.fit_link(fs.Outcomes.read("evals.csv"), random_seed=1)  # doctest: +SKIP
     >>> fs.reach(links, fs.load_fit("fit.nc"), 0.7)  # doctest: +SKIP
     """
+    warn_of_another_loss(links, source)
     wanted = dict(accuracy) if isinstance(accuracy, Mapping) else dict.fromkeys(links.tasks, accuracy)
     if unknown := [task for task in wanted if task not in links.tasks]:
         raise DataError(f"{links.name} has no task {', '.join(map(repr, unknown))}; it has {', '.join(links.tasks)}")

@@ -43,6 +43,7 @@ GROUPS = {
     "Downstream": "Outcomes fit_link LinkFit load_link list_links LinkModel downstream Downstream reach Reach "
     "emergence Emergence",
     "Routed models": "effective_params EffectiveParams routing_cutoff RoutingCutoff",
+    "Fine-tuned models": "effective_data EffectiveData",
     "Exponents as theory reads them": "intrinsic_dimension IntrinsicDimension zipf_exponent ZipfExponent",
     "Kaplan et al.'s terms": "reconcile Reconciliation Embeddings efficient_frontier EfficientFrontier PowerRule "
     "critical_batch_size min_steps steps_at min_flops flops_at",

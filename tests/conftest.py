@@ -40,6 +40,7 @@ def simulate():
         minima = {"min_flops": 3 * n * d, "min_steps": d / 2**20}  # at a critical batch size of 2^19 tokens
         # of a generator of its own, so that other laws' tables are as they were
         minima["unique_tokens"] = d / 10 ** np.random.default_rng([seed, 1]).uniform(0, 2, runs)
+        minima["n_stages"] = 1.0 + np.random.default_rng([seed, 4]).integers(0, 2, runs)
         minima["n_experts"] = 2.0 ** np.random.default_rng([seed, 2]).integers(0, 10, runs)
         minima["peak_steps"] = d / 2**20
         minima["cooling"] = 10 ** np.random.default_rng([seed, 3]).uniform(0, 1.5, runs)

@@ -23,6 +23,7 @@ def runs(hoffmann):
     table = hoffmann.table.drop(columns="run")
     minima = {"min_flops": table["flops"] / 2, "min_steps": table["n_tokens"] / 2**20}
     minima["n_experts"] = np.resize([1.0, 8.0, 64.0], len(table))
+    minima["n_stages"] = np.resize([1.0, 2.0], len(table))
     minima |= {"peak_steps": table["n_tokens"] / 2**20, "cooling": np.resize([1.0, 2.0, 10.0], len(table))}
     minima["loss_se"] = 0.01 * table["loss"]
     pool = {"unique_tokens": table["n_tokens"] / np.geomspace(1, 50, len(table))}
@@ -53,7 +54,7 @@ def test_prior_predictive_is_right_for_language_models(name):
     n = np.logspace(6, 12, 7)
     points = {"n_params": n, "n_tokens": 20 * n, "flops": 120 * n**2, "min_flops": 60 * n**2, "min_steps": 1e4}
     points["unique_tokens"] = points["n_tokens"]
-    points["n_experts"] = 64.0
+    points |= {"n_experts": 64.0, "n_stages": 1.0}
     points |= {"peak_steps": 1e4, "cooling": 10.0}
     model = fs.load_model(name)
     low, middle, high = (

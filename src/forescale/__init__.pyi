@@ -105,6 +105,8 @@ from .score_frozen import FrozenScores as FrozenScores
 from .score_frozen import score_frozen as score_frozen
 from .sensitivity import Sensitivity as Sensitivity
 from .sensitivity import sensitivity as sensitivity
+from .transferred import EffectiveData as EffectiveData
+from .transferred import effective_data as effective_data
 from .trend_fit import FittedTrends as FittedTrends
 from .trend_fit import fit_trends as fit_trends
 from .trends import PublishedTrends as PublishedTrends

@@ -19,6 +19,7 @@ from forescale.commands import returns
 from forescale.commands import frozen
 from forescale.commands import routing
 from forescale.commands import downstream
+from forescale.commands import transfer
 from forescale.commands import report
 from forescale.commands import shelves
 
@@ -41,4 +42,5 @@ __all__ = [
     "runs",
     "sensitivity",
     "shelves",
+    "transfer",
 ]

@@ -53,5 +53,6 @@ def _usual_design(runs: int = 60) -> dict[str, Array]:
     se = {"log_loss_se": rng.uniform(0.002, 0.01, runs)}
     minima["unique_tokens"] = tokens / 10 ** rng.uniform(0, 2, runs)  # one to a hundred epochs
     experts = {"n_experts": 2.0 ** np.random.default_rng([0, 2]).integers(0, 10, runs)}  # rng: others stay as they were
+    minima["n_stages"] = np.resize([1.0, 2.0], runs)
     curves = {"peak_steps": tokens / 2**20, "cooling": 10 ** np.random.default_rng([0, 3]).uniform(0, 1.5, runs)}
     return {"n_params": sizes, "n_tokens": tokens, "flops": 6 * sizes * tokens, **minima, **se, **experts, **curves}

@@ -25,14 +25,16 @@ def usual_points() -> pd.DataFrame:
     S_min is 10,000 throughout, since compute-efficient training takes about as many steps at every size (Kaplan et
     al. 2020, arXiv:2001.08361, section 6.1 and equation B.10); it does not follow from the tokens beside it.
     Routed models have 64 experts, and learning curves are looked at after 10,000 steps at the peak learning rate,
-    annealed to a tenth of it.
+    annealed to a tenth of it. Every model is trained from scratch: one stage.
     """
     sizes = 10.0 ** np.arange(6, 13)
     tokens = TOKENS_PER_PARAM * sizes
     flops = 6 * sizes * tokens
     columns = {"n_params": sizes, "n_tokens": tokens, "flops": flops, "min_flops": flops / 2, "min_steps": MIN_STEPS}
     columns["unique_tokens"] = tokens
-    return pd.DataFrame({**columns, "n_experts": EXPERTS, "peak_steps": PEAK_STEPS, "cooling": COOLING})
+    return pd.DataFrame(
+        {**columns, "n_experts": EXPERTS, "peak_steps": PEAK_STEPS, "cooling": COOLING, "n_stages": 1.0}
+    )
 
 
 def as_points(

@@ -1,6 +1,6 @@
 """The scaling laws: pure functions, registered once each, a file for each kind of input."""
 
-from forescale.laws import broken, joint, one_input, repeated, routed, saturating, steps
+from forescale.laws import broken, joint, one_input, repeated, routed, saturating, steps, transfer
 from forescale.laws.registry import LAWS, Law, Named, get_law, law
 
 __all__ = [
@@ -16,4 +16,5 @@ __all__ = [
     "routed",
     "saturating",
     "steps",
+    "transfer",
 ]

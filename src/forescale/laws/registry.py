@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import inspect
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from types import MappingProxyType
@@ -43,7 +44,7 @@ class Law:
     may_rise : bool
         Whether loss may rise with an input, for some parameters.
     base : Law or None
-        The law that this one becomes where its further inputs take nothing away; None where there are no such.
+        The law that this one becomes where its further inputs are ``base_at``; None where there are no such.
     judged : callable or None
         From what can be judged at a reference to the parameters; None where terms say all that there is to say.
     judged_over : bool
@@ -62,6 +63,7 @@ class Law:
     may_rise: bool = False
     sum_of_powers: Callable[..., tuple[Any, Any, Any, Any]] | None = field(default=None, repr=False)
     base: Law | None = field(default=None, repr=False)
+    base_at: float = field(default=math.inf, repr=False)
     judged: Callable[..., dict[str, Any]] | None = field(default=None, repr=False)
     judged_over: bool = False
     may_stay: tuple[str, ...] = field(default=(), repr=False)
@@ -190,6 +192,7 @@ def law(
     may_rise: bool = False,
     sum_of_powers: Callable[..., tuple[Any, Any, Any, Any]] | None = None,
     base: Law | None = None,
+    base_at: float = math.inf,
     judged: Callable[..., dict[str, Any]] | None = None,
     judged_over: bool = False,
     may_stay: tuple[str, ...] = (),
@@ -217,8 +220,11 @@ def law(
         Of laws that fall strictly with A/N^alpha + B/D^beta: from the parameters to (A, alpha, B, beta). The
         compute-optimal split then has a closed form.
     base : Law, optional
-        The law that this one becomes where its further inputs take nothing away, such as a number of different tokens
-        that is without limit, and above which it is otherwise. It has the same terms: effects are told of it.
+        The law that this one becomes where its further inputs do nothing, such as a number of different tokens that is
+        without limit. It has the same terms, if this law has any: effects are told of it.
+    base_at : float
+        The value of the further inputs there: infinity, and the law is above its base elsewhere; or the least that
+        they can be, such as one stage of training, and the law is below it.
     judged : callable, optional
         Of laws whose parameters nobody can judge one by one, and that no term describes: from what can be judged to a
         dict of the parameters that follow. Its positional arguments are inputs, at the reference of a card; its
@@ -261,7 +267,17 @@ def law(
             raise ModelError(f"law {name!r}: @law names something that its signature does not")
         if base and not (set(base.inputs) <= set(inputs) and set(base.parameters) <= set(parameters)):
             raise ModelError(f"law {name!r}: its base {base.name!r} has inputs or parameters that it has not")
-        shape = (MappingProxyType(dict(terms)), floor, coupling, may_rise, sum_of_powers, base, judged, judged_over)
+        shape = (
+            MappingProxyType(dict(terms)),
+            floor,
+            coupling,
+            may_rise,
+            sum_of_powers,
+            base,
+            base_at,
+            judged,
+            judged_over,
+        )
         made = Law(name, function, inputs, parameters, *shape, may_stay)
         LAWS[name] = made
         return made

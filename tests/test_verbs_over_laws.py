@@ -21,6 +21,8 @@ SPLITS = {
     "regret": lambda source: fs.regret(source, 1e21, tokens_per_param=20),
     "near_optimal": lambda source, **pool: fs.near_optimal(source, 1e21, **pool),
     "rank_plans": lambda source: fs.rank_plans(source, {"one": ("1B", "20B"), "two": ("2B", "10B")}),
+    "returns_until": lambda source: fs.returns_until(source, 0.05),
+    "compute_gain": lambda source: fs.compute_gain(source, source, 1e21),
     "sensitivity of the split": lambda source: fs.sensitivity(source, "n_params", compute=1e21),
     "contradiction": lambda source: fs.contradiction(source, compute=[1e21]),
 }
@@ -51,6 +53,7 @@ def test_any_law_forecasts_and_says_on_what_it_depends(card):
     assert set(table["kind"]) == {"mean", "run"}
     found = fs.sensitivity(source, "loss", **{name: points[name].to_numpy() for name in points}).elasticities(0.9)
     assert np.isfinite(found["median"]).all()
+    assert np.isfinite(fs.returns(source, points).table(0.9)["median"]).all()
 
 
 @pytest.mark.parametrize("verb", SPLITS)

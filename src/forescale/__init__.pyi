@@ -21,6 +21,8 @@ from .catalog import load_model as load_model
 from .checkpoints import checkpoints as checkpoints
 from .compare import Comparison as Comparison
 from .compare import compare as compare
+from .compute_gain import ComputeGain as ComputeGain
+from .compute_gain import compute_gain as compute_gain
 from .compute_to import ComputeTo as ComputeTo
 from .compute_to import compute_to as compute_to
 from .consistency import Consistency as Consistency

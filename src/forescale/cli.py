@@ -16,6 +16,7 @@ from forescale.commands import sensitivity
 from forescale.commands import frontier
 from forescale.commands import reconcile
 from forescale.commands import returns
+from forescale.commands import gain
 from forescale.commands import frozen
 from forescale.commands import routing
 from forescale.commands import downstream
@@ -33,6 +34,7 @@ __all__ = [
     "finish",
     "frontier",
     "frozen",
+    "gain",
     "main",
     "plans",
     "reconcile",

@@ -12,11 +12,12 @@ import xarray as xr
 from scipy.optimize import elementwise
 
 from forescale.allocate import allocate, law_values
+from forescale.best_losses import best_loss, best_slope
 from forescale.budgets import POOL, Array, Quantities, Quantity, positive, with_pool
 from forescale.draws import Estimate, band, kind_of_band, long_table
 from forescale.errors import DataError, ModelError
 from forescale.laws import Law
-from forescale.optimum import Values, has_closed_form, log_optimal_size, loss_on_line
+from forescale.optimum import Values
 from forescale.points import as_points
 from forescale.units import CostModel, cost_model, format_quantity
 
@@ -227,8 +228,7 @@ def _more_at_best(
             f"{bad} of {before.size} draws and points of {source.name} have no compute-optimal split there, or at "
             f"{factor:g} times the compute; allocate() says more of them"
         )
-    size = log_optimal_size(law, cost, log_compute, values, closed=has_closed_form(law, cost))
-    slope = -np.imag(loss_on_line(law, cost, size, log_compute + 1j * _STEP, values)) / _STEP
+    slope = -best_slope(law, cost, log_compute, values)
     return _told(law, before, after, slope, values)
 
 
@@ -243,14 +243,6 @@ def _told(law: Law, before: Any, after: Any, slope: Any, values: Values) -> dict
         above = before - values[law.floor]
         found |= {"reducible_percent": 100 * (before - after) / above, "reducible_elasticity": slope / above}
     return {name: np.asarray(array, dtype=float) for name, array in found.items()}
-
-
-def best_loss(law: Law, cost: CostModel, log_compute: Any, values: Values) -> Array:
-    """Loss of the best split of a budget; NaN where there is none."""
-    size = log_optimal_size(law, cost, log_compute, values, closed=has_closed_form(law, cost))
-    with np.errstate(all="ignore"):
-        found = loss_on_line(law, cost, np.where(np.isfinite(size), size, np.nan), log_compute, values)
-    return np.asarray(found)
 
 
 def _growth(cost: CostModel, n_params: Array, n_tokens: Array, factor: float) -> Array:

@@ -11,10 +11,11 @@ import xarray as xr
 from scipy.optimize import elementwise
 
 from forescale.allocate import law_values
+from forescale.best_losses import best_loss
 from forescale.budgets import Quantities, Quantity, check_splits, positive, with_pool
 from forescale.draws import Estimate, band, interval_rows, kind_of_band
 from forescale.errors import ModelError
-from forescale.returns import above_one, best_loss
+from forescale.returns import above_one
 from forescale.units import CostModel, cost_model, format_quantity
 
 #: Budgets, in FLOPs, between which it is asked where returns fall below a threshold.

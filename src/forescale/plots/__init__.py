@@ -14,6 +14,7 @@ from forescale.plots.downstreams import plot_downstream, plot_emergence, plot_li
 from forescale.plots.epochs import plot_epochs
 from forescale.plots.finishes import plot_finish
 from forescale.plots.frozens import plot_frozen
+from forescale.plots.gains import plot_gain
 from forescale.plots.isoflops import plot_isoflops
 from forescale.plots.losses import plot_loss
 from forescale.plots.pairs import plot_pairs
@@ -43,6 +44,7 @@ __all__ = [
     "plot_finish",
     "plot_forecasts",
     "plot_frozen",
+    "plot_gain",
     "plot_isoflops",
     "plot_link",
     "plot_loo_differences",

@@ -39,7 +39,7 @@ GROUPS = {
     "Contradiction": "contradiction Contradiction Consistency Trends published_trends PublishedTrends fit_trends "
     "FittedTrends trends_of LimitTrends",
     "The optimum without a law": "frontier Frontier isoflop_groups envelope Envelope approaches",
-    "Learning curves": "finish Finish checkpoints Schedule",
+    "Learning curves": "finish Finish checkpoints Schedule breaks Breaks",
     "Downstream": "Outcomes fit_link LinkFit load_link list_links LinkModel downstream Downstream reach Reach "
     "emergence Emergence",
     "Routed models": "effective_params EffectiveParams routing_cutoff RoutingCutoff",

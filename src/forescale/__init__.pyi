@@ -8,6 +8,8 @@ from .approaches import approaches as approaches
 from .archive import load_fit as load_fit
 from .backtest import Backtest as Backtest
 from .backtest import backtest as backtest
+from .breaks import Breaks as Breaks
+from .breaks import breaks as breaks
 from .calibrate import Calibration as Calibration
 from .calibrate import calibrate as calibrate
 from .catalog import list_datasets as list_datasets

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -157,6 +158,12 @@ class Prior:
         return DISTRIBUTIONS[self.dist].positive
 
     @property
+    def support(self) -> tuple[float, float]:
+        """Between which numbers it has draws; infinite where there is no end."""
+        low, high = self._scipy().support()
+        return float(low), float(high)
+
+    @property
     def median(self) -> float:
         """Its median."""
         return float(self._scipy().median())
@@ -176,9 +183,15 @@ class Prior:
         return np.asarray(self._scipy().logpdf(values), dtype=float)
 
     def _scipy(self) -> Any:
-        from scipy import stats
-
-        return DISTRIBUTIONS[self.dist].scipy(stats, **dict(self.arguments))
+        return _frozen(self.dist, self.arguments)
 
     def __repr__(self) -> str:
         return f"Prior({self.dist!r}, {', '.join(f'{name}={value:g}' for name, value in self.arguments)})"
+
+
+@lru_cache(maxsize=256)
+def _frozen(dist: str, arguments: tuple[tuple[str, float], ...]) -> Any:
+    """SciPy's form, which takes longer to make than to use: it writes its documentation anew."""
+    from scipy import stats
+
+    return DISTRIBUTIONS[dist].scipy(stats, **dict(arguments))

@@ -1,0 +1,104 @@
+"""How many breaks a curve has: the evidence is right, curves get the breaks that they have, and verbs take the result."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import forescale as fs
+from forescale.breaks import CARDS
+from forescale.laws import get_law
+from forescale.references import at_runs, in_units_of_range
+from forescale.tempered import temper
+
+SIZES = np.logspace(4, 7, 14)
+STRAIGHT = ("unbroken", {"E": 0.001, "A": 2.0, "alpha": 0.25})
+PLATEAU = ("broken", {"E": 0.05, "A": 0.8, "alpha": 0.02, "c_1": 0.5, "d_1": 3e5, "f_1": 0.3})
+U_SHAPED = ("broken", {"E": 0.05, "A": 20.0, "alpha": 0.35, "c_1": -0.6, "d_1": 2e5, "f_1": 0.4})
+
+
+def curve(of, sizes=SIZES, *, scatter=0.01, seed=0):
+    law, values = of
+    loss = get_law(law)({"x": sizes}, values) * np.exp(scatter * np.random.default_rng(seed).standard_normal(len(sizes)))
+    return fs.Observations.from_frame(pd.DataFrame({"n_tokens": sizes, "loss": loss}), name=law)
+
+
+@pytest.fixture(scope="module")
+def plateau():
+    return fs.breaks(curve(PLATEAU), CARDS[:2], draws=300, random_seed=1)
+
+
+def test_evidence_is_the_likelihood_averaged_over_the_prior():
+    """Of six runs that scatter so much that a million prior draws do."""
+    model = fs.load_model("unbroken_d").with_noise("normal", sigma=fs.Prior("lognormal", median=0.5, sigma=0.2))
+    runs = curve(STRAIGHT, SIZES[::3], scatter=0.4)
+    model, data = in_units_of_range(at_runs(model, runs), model.data(runs))
+    free = model.sample_prior(200_000, np.random.default_rng(0))
+    values = {name: free[name].to_numpy()[0][:, None] for name in free}
+    error = data["observed_log_loss"] - model.log_curve(data, values)
+    exact = np.log(np.exp(model.noise.logpdf(error, values).sum(axis=1)).mean())
+    found = [temper(model, data, 1000, np.random.default_rng(seed)).log_evidence for seed in range(4)]
+    assert np.mean(found) == pytest.approx(exact, abs=0.1)
+    # the partner: of priors that do not reach the losses of these runs the evidence is another
+    narrow = model.with_priors(level=fs.Prior("lognormal", median=0.5, sigma=1.0))
+    assert temper(narrow, data, 1000, np.random.default_rng(0)).log_evidence < exact - 0.3
+
+
+@pytest.mark.slow
+def test_tempered_draws_are_those_of_nuts():
+    model, runs = fs.load_model("unbroken_d"), curve(STRAIGHT)
+    fit = fs.fit(runs, model, random_seed=1)
+    same, data = in_units_of_range(fit.model, fit.model.data(runs))
+    found = temper(same, data, 2000, np.random.default_rng(0)).free
+    for name in ("level", "fall", "floor_share", "sigma"):
+        by_nuts = fit.posterior[name].to_numpy().ravel()
+        assert abs(found[name].mean() - by_nuts.mean()) < 0.2 * by_nuts.std(), name
+        assert found[name].std() == pytest.approx(by_nuts.std(), rel=0.25), name
+
+
+def test_a_break_is_found_where_it_is_and_the_curve_extrapolated(plateau):
+    assert plateau.probability[1] > 0.99
+    places = plateau.places().set_index("quantity")
+    assert places.loc["size", "lower"] < 3e5 < places.loc["size", "upper"]
+    assert places.loc["change", "lower"] > 0
+    beyond = np.logspace(7.2, 8, 4)
+    truth = get_law("broken")({"x": beyond}, PLATEAU[1])
+    low, high = fs.forecast(plateau, n_tokens=beyond).draws["mean"].quantile([0.05, 0.95], ("chain", "draw")).values
+    assert np.all((low < truth) & (truth < high))
+
+
+def test_a_straight_curve_is_given_no_break():
+    found = fs.breaks(curve(STRAIGHT), CARDS[:2], draws=200, random_seed=1)
+    assert found.probability[0] > 0.8
+    assert (found.posterior["c_1"] == 0).mean() == pytest.approx(found.probability[0], abs=0.01)
+
+
+def test_table_and_words(plateau):
+    table = plateau.table()
+    assert list(table) == ["breaks", "model", "prior", "log_evidence", "log_evidence_se", "probability"]
+    assert table["probability"].sum() == pytest.approx(1)
+    assert table["prior"].tolist() == pytest.approx([2 / 3, 1 / 3])
+    assert dict(plateau.posterior.sizes) == {"chain": 4, "draw": 300}
+    assert set(plateau.posterior) == {*plateau.law.parameters, *plateau.noise.parameters, "breaks"}
+    assert "if 1, break 1: at " in repr(plateau)
+    assert max(map(len, repr(plateau).splitlines())) <= 100
+    with pytest.raises(fs.ModelError, match="broken"):  # there is nothing to split
+        fs.allocate(plateau, "1e21")
+
+
+def test_what_cannot_be_weighed_is_refused():
+    runs = curve(STRAIGHT)
+    with pytest.raises(fs.ModelError, match="in this order and at least two"):
+        fs.breaks(runs, ["broken_d", "unbroken_d"])
+    with pytest.raises(fs.ModelError, match="an odd above zero for each of 3"):
+        fs.breaks(runs, prior=[1, 1])
+    with pytest.raises(fs.DataError, match="at least 200"):
+        fs.breaks(runs, draws=10)
+    with pytest.raises(fs.DataError, match="needs n_examples"):
+        fs.breaks(runs, size="n_examples")
+
+
+def test_models_with_more_parameters_than_runs_are_left_out():
+    found = fs.breaks(curve(STRAIGHT, SIZES[::2]), draws=200, random_seed=1)
+    assert len(found.models) == 1
+    assert "broken_d, twice_broken_d: left out" in repr(found)
+    assert found.probability == {0: pytest.approx(1.0)}

@@ -1,4 +1,4 @@
-"""How many breaks a curve has: the evidence is right, curves get the breaks that they have, and verbs take the result."""
+"""How many breaks a curve has: the evidence is right, curves get the breaks they have, verbs take the result."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,9 @@ U_SHAPED = ("broken", {"E": 0.05, "A": 20.0, "alpha": 0.35, "c_1": -0.6, "d_1": 
 
 def curve(of, sizes=SIZES, *, scatter=0.01, seed=0):
     law, values = of
-    loss = get_law(law)({"x": sizes}, values) * np.exp(scatter * np.random.default_rng(seed).standard_normal(len(sizes)))
+    loss = get_law(law)({"x": sizes}, values) * np.exp(
+        scatter * np.random.default_rng(seed).standard_normal(len(sizes))
+    )
     return fs.Observations.from_frame(pd.DataFrame({"n_tokens": sizes, "loss": loss}), name=law)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -107,8 +108,8 @@ class Breaks:
         -------
         pandas.DataFrame
             A row for each number of breaks, each of its breaks, and each quantity: breaks, break, quantity (size, in
-            the unit of the input; change, of the exponent: above zero is steeper), median, lower, upper, prob, interval,
-            and probability, that there are so many breaks. No row for what has less than 20 draws.
+            the unit of the input; change, of the exponent: above zero is steeper), median, lower, upper, prob,
+            interval, and probability, that there are so many breaks. No row for what has less than 20 draws.
         """
         tail, rows = (1 - check_prob(prob)) / 2, []
         for count, probability in self.probability.items():
@@ -125,11 +126,11 @@ class Breaks:
 
     def __repr__(self) -> str:
         lines = [f"Breaks of {self.name}: {len(self.observations)} runs, seed {self.seed}"]
-        for row in self.table().itertuples():
-            lines.append(
-                f"  {row.breaks}: probability {row.probability:.2f} (beforehand {row.prior:.2f}); log evidence "
-                f"{row.log_evidence:.1f} +- {row.log_evidence_se:.1f}"
-            )
+        lines += [
+            f"  {row.breaks}: probability {row.probability:.2f} (beforehand {row.prior:.2f}); log evidence "
+            f"{row.log_evidence:.1f} +- {row.log_evidence_se:.1f}"
+            for row in self.table().itertuples()
+        ]
         for (count, i), of in self.places().groupby(["breaks", "break"]) if len(self.places()) else ():
             size, change = (of[of["quantity"] == quantity].iloc[0] for quantity in ("size", "change"))
             ends = " to ".join(format_quantity(size[end]) for end in ("lower", "upper"))
@@ -161,8 +162,8 @@ def breaks(
     runs : Observations, DataFrame or path
         The points of one curve.
     models : sequence of str, path or Model
-        Cards of the laws ``unbroken``, ``broken`` and ``twice_broken``, in this order; the last may be left off. Those with
-        more parameters than there are runs are left out, which the result says.
+        Cards of the laws ``unbroken``, ``broken`` and ``twice_broken``, in this order; the last may be left off.
+        Those with more parameters than there are runs are left out, which the result says.
     size : str
         The column that the curve is drawn against: cards of tokens are put to it under this name.
     prior : sequence of float
@@ -252,7 +253,7 @@ def _mix(
     end = next(iter(widest.reference.values()))
     absent = {"c": 0.0, "d": end[1] if isinstance(end, tuple) else end, "f": 1.0}
     rows: dict[str, list[Any]] = {name: [] for name in (*widest.parameters, "breaks")}
-    for count, (few, many) in enumerate(zip(edges[:-1], edges[1:], strict=True)):
+    for count, (few, many) in enumerate(pairwise(edges)):
         chosen = rng.choice(draws, size=many - few, replace=False)
         for name in widest.parameters:
             drawn = each[count].get(name)

@@ -1,10 +1,10 @@
-"""Draws from posteriors of several modes, and the evidence, by sequential Monte Carlo: from prior to posterior by steps.
+"""Draws from posteriors of several modes, and the evidence, by sequential Monte Carlo from prior to posterior.
 
-A curve that levels off may have a floor, or a break beyond which it is flatter, with nothing likely in between: chains
-that start in one of these explanations stay there, and NUTS is rightly refused. Here particles are drawn from the prior,
-and their likelihood is raised to powers from 0 to 1, each step weighting them, drawing them anew by their weights and
-moving them by Metropolis steps along differences of two others; what is explained in two ways keeps both, in
-proportion. The mean weights multiply to the evidence, the probability of the data under the model.
+A curve that levels off may have a floor, or a break beyond which it is flatter, with nothing likely in between:
+chains that start in one of these explanations stay there, and NUTS is rightly refused. Here particles are drawn from
+the prior, and their likelihood is raised to powers from 0 to 1, each step weighting them, drawing them anew by their
+weights and moving them by Metropolis steps along differences of two others; what is explained in two ways keeps both,
+in proportion. The mean weights multiply to the evidence, the probability of the data under the model.
 
 For models of ten parameters or so, whose curve costs little: densities are computed in NumPy for all particles at once.
 
@@ -166,4 +166,7 @@ def _difference(others: Array, stride: float, rng: np.random.Generator) -> Array
     many, dimensions = others.shape
     one, two = rng.integers(many, size=(2, many))
     scale = np.where(rng.uniform(size=(many, 1)) < _JUMPS, 1.0, stride * 2.38 / np.sqrt(2 * dimensions))
-    return scale * (others[one] - others[two]) + 1e-4 * rng.standard_normal((many, dimensions)) * others.std(axis=0)
+    step: Array = scale * (others[one] - others[two]) + 1e-4 * rng.standard_normal((many, dimensions)) * others.std(
+        axis=0
+    )
+    return step

@@ -1,7 +1,10 @@
 """Exponents read as theory reads them: against the formulas, at their ends, and refused where there is none."""
 
+import json
+
 import numpy as np
 import pytest
+from commandline import call, check_page, refused
 from toys import toy
 
 import forescale as fs
@@ -92,3 +95,16 @@ def test_the_manifold_card_has_the_prior_that_its_dimension_makes():
         k: v for k, v in others.priors.items() if k != "eta"
     }
     assert model.law.name == others.law.name == "overtraining"
+
+
+@pytest.mark.usefixtures("eighty_columns")
+def test_command_line():
+    page = call("dimension", "besiroglu2024").stdout
+    check_page(page)
+    assert "d by N over d by D" in page
+    document = json.loads(call("dimension", "besiroglu2024", "--smoothness", "2", "--json").stdout)
+    found = fs.intrinsic_dimension(fs.published("besiroglu2024"), smoothness=2).table()
+    assert [row["median"] for row in document["rows"]][:-1] == list(found["median"])
+    assert document["rows"][-1]["quantity"] == "gamma"
+    assert "gamma" not in call("dimension", "kaplan2020_n", "--csv").stdout
+    assert "no power of n_params" in refused("dimension", "clark2022_sbase")

@@ -21,6 +21,7 @@ from forescale.commands import frozen
 from forescale.commands import routing
 from forescale.commands import downstream
 from forescale.commands import transfer
+from forescale.commands import dimension
 from forescale.commands import report
 from forescale.commands import shelves
 
@@ -30,6 +31,7 @@ __all__ = [
     "compare",
     "compute_to",
     "contradiction",
+    "dimension",
     "downstream",
     "finish",
     "frontier",

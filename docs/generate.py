@@ -33,7 +33,8 @@ GROUPS = {
     "Forecasts and allocation": "forecast Forecast allocate Allocation regret Regret report",
     "What more is worth": "returns ReturnsToScale returns_until ReturnsUntil compute_gain ComputeGain",
     "Forecasts kept, and scored": "freeze FrozenForecast load_frozen score_frozen FrozenScores",
-    "Decisions": "near_optimal NearOptimal rank_plans PlanRanking compute_to ComputeTo Accelerator",
+    "Decisions": "near_optimal NearOptimal rank_plans PlanRanking compute_to ComputeTo serve Serving Lifetime "
+    "Accelerator",
     "Which estimate": "compare Comparison backtest Backtest calibrate Calibration",
     "What the answer depends on": "sensitivity Sensitivity prior_sensitivity PriorSensitivity",
     "Contradiction": "contradiction Contradiction Consistency Trends published_trends PublishedTrends fit_trends "

@@ -23,6 +23,8 @@ SPLITS = {
     "rank_plans": lambda source: fs.rank_plans(source, {"one": ("1B", "20B"), "two": ("2B", "10B")}),
     "returns_until": lambda source: fs.returns_until(source, 0.05),
     "compute_gain": lambda source: fs.compute_gain(source, source, 1e21),
+    "compute_to": lambda source, **pool: fs.compute_to(source, 3.0, **pool),
+    "serve": lambda source, **pool: fs.serve(source, "1T", compute=1e21, **pool),
     "sensitivity of the split": lambda source: fs.sensitivity(source, "n_params", compute=1e21),
     "contradiction": lambda source: fs.contradiction(source, compute=[1e21]),
 }
@@ -63,7 +65,7 @@ def test_laws_of_parameters_and_tokens_split_compute_and_others_say_which_could(
     if set(source.law.inputs) == {"n_params", "n_tokens"}:
         assert repr(SPLITS[verb](source))
         return
-    if verb in ("allocate", "near_optimal") and "unique_tokens" in source.law.inputs:
+    if verb in ("allocate", "near_optimal", "compute_to", "serve") and "unique_tokens" in source.law.inputs:
         assert repr(SPLITS[verb](source, **POOL))
     with pytest.raises(fs.ModelError) as refused:
         SPLITS[verb](source)

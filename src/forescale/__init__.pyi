@@ -66,6 +66,7 @@ from .huber import huber_fit as huber_fit
 from .isoflop import isoflop_groups as isoflop_groups
 from .laws import Law as Law
 from .laws import law as law
+from .lifetime import Lifetime as Lifetime
 from .limits import LimitTrends as LimitTrends
 from .limits import trends_of as trends_of
 from .link_fit import LinkFit as LinkFit
@@ -109,6 +110,8 @@ from .score_frozen import FrozenScores as FrozenScores
 from .score_frozen import score_frozen as score_frozen
 from .sensitivity import Sensitivity as Sensitivity
 from .sensitivity import sensitivity as sensitivity
+from .serve import Serving as Serving
+from .serve import serve as serve
 from .transferred import EffectiveData as EffectiveData
 from .transferred import effective_data as effective_data
 from .trend_fit import FittedTrends as FittedTrends

@@ -8,6 +8,7 @@ from forescale.app import app, main
 from forescale.commands import runs
 from forescale.commands import plans
 from forescale.commands import compute_to
+from forescale.commands import serve
 from forescale.commands import compare
 from forescale.commands import backtest
 from forescale.commands import finish
@@ -45,6 +46,7 @@ __all__ = [
     "routing",
     "runs",
     "sensitivity",
+    "serve",
     "shelves",
     "transfer",
 ]

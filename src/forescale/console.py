@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shlex
 import sys
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -143,7 +144,7 @@ def caption(prob: float, *sentences: str) -> Text:
 def bracket(row: Row, write: Callable[[float], str]) -> str:
     """Write a median and, below it, its interval, where that has a width."""
     middle, low, high = (write(row[end]) for end in ("median", "lower", "upper"))
-    return middle if row["lower"] == row["upper"] else f"{middle}\n[{low}, {high}]"
+    return middle if math.isclose(row["lower"], row["upper"], rel_tol=1e-9) else f"{middle}\n[{low}, {high}]"
 
 
 def by_quantity(rows: pd.DataFrame, key: str) -> Iterator[tuple[Any, dict[str, Row]]]:

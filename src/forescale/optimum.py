@@ -93,23 +93,35 @@ def search_log_size(law: Law, cost: CostModel, log_compute: Any, values: Values)
     log N* to about sqrt(eps L / (d^2 L / d log N^2)), the flatness of the minimum.
     """
     names = tuple(values)
+    # Where size has a price of its own, sizes crowd below that which leaves no tokens: there the scan is of log D.
+    along_tokens = bool(np.isfinite(cost.most_params(np.exp(log_compute))).all())
 
-    def loss(log_size: Any, log_compute: Any, *arrays: Any) -> Any:
+    def loss(place: Any, log_compute: Any, *arrays: Any) -> Any:
         with np.errstate(all="ignore"):
-            found = loss_on_line(law, cost, log_size, log_compute, dict(zip(names, arrays, strict=True)))
+            parameters = dict(zip(names, arrays, strict=True))
+            if along_tokens:
+                size = cost.n_params(np.exp(log_compute), np.exp(place))
+                found = law({"n_params": size, "n_tokens": np.exp(place)}, parameters)
+            else:
+                found = loss_on_line(law, cost, place, log_compute, parameters)
         return np.where(np.isnan(found), np.inf, found)
 
-    all_but_a_token = np.log(cost.n_params(np.exp(log_compute), 1.0))
-    low, high = np.minimum(all_but_a_token, 0.0) - _REACH, np.maximum(all_but_a_token, 0.0) + _REACH
+    flops = np.exp(log_compute)
+    end = np.log(flops / cost.flops_per_token(1.0) if along_tokens else cost.n_params(flops, 1.0))
+    low, high = np.minimum(end, 0.0) - _REACH, np.maximum(end, 0.0) + _REACH
     step = (high - low) / (_POINTS - 1)
     lowest, best = np.asarray(np.inf), np.asarray(0)
     for point in range(_POINTS):
         here = loss(low + point * step, log_compute, *values.values())
         lowest, best = np.minimum(lowest, here), np.where(here < lowest, point, best)
     bracket = tuple(low + (best + side) * step for side in (-1, 0, 1))
-    log_size = elementwise.find_minimum(loss, bracket, args=(log_compute, *values.values())).x
-    log_size = np.where(best == 0, -np.inf, np.where(best == _POINTS - 1, np.inf, log_size))
-    return np.where(np.isfinite(lowest), log_size, np.nan)
+    found = elementwise.find_minimum(loss, bracket, args=(log_compute, *values.values())).x
+    found = np.where(best == 0, -np.inf, np.where(best == _POINTS - 1, np.inf, found))
+    if along_tokens:
+        with np.errstate(all="ignore"):
+            size = np.log(cost.n_params(flops, np.exp(found)))
+        found = np.where(np.isfinite(found), size, -found)
+    return np.where(np.isfinite(lowest), found, np.nan)
 
 
 def closed_exponents(law: Law, values: Values) -> tuple[Array, Array]:

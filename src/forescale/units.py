@@ -90,7 +90,8 @@ def flops_to_pf_days(flops: Any) -> Any:
 class CostModel(ABC):
     """What training costs: ``flops = flops_per_token(n_params) * n_tokens``.
 
-    A cost model states `flops_per_token` and its inverse `n_params`; the rest follows. All methods are
+    A cost model states `flops_per_token` and its inverse `n_params`; the rest follows, unless it charges for more than
+    tokens (`forescale.lifetime`). All methods are
     plain arithmetic, so that Python numbers, NumPy arrays and xarray objects go through alike. Parameters and
     tokens are counts, compute is in FLOPs.
     """
@@ -112,6 +113,10 @@ class CostModel(ABC):
     def n_tokens(self, flops: Any, n_params: Any) -> Any:
         """Tokens on which `flops` can train `n_params` parameters."""
         return flops / self.flops_per_token(n_params)
+
+    def most_params(self, flops: Any) -> Any:
+        """Parameters at which `flops` pay for no token any more: infinite if only tokens cost."""
+        return math.inf
 
 
 @dataclass(frozen=True)

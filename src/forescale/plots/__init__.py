@@ -27,6 +27,7 @@ from forescale.plots.returned import plot_returns
 from forescale.plots.routings import plot_routing
 from forescale.plots.saving import save_figure
 from forescale.plots.sensitivities import plot_elasticities, plot_shares, plot_tornado
+from forescale.plots.servings import plot_serving
 
 __all__ = [
     "TRAINED",
@@ -62,6 +63,7 @@ __all__ = [
     "plot_returns",
     "plot_routing",
     "plot_scores",
+    "plot_serving",
     "plot_shares",
     "plot_tornado",
     "save_figure",

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 import forescale as fs
+from forescale import plots
 from forescale.breaks import CARDS
 from forescale.laws import get_law
 from forescale.references import at_runs, in_units_of_range
@@ -85,6 +86,21 @@ def test_table_and_words(plateau):
     assert max(map(len, repr(plateau).splitlines())) <= 100
     with pytest.raises(fs.ModelError, match="broken"):  # there is nothing to split
         fs.allocate(plateau, "1e21")
+
+
+def test_figure_shows_runs_bands_and_where_a_break_is(plateau):
+    held = pd.DataFrame({"n_tokens": [2e7], "loss": [0.1]})
+    ax = plots.plot_breaks(plateau, held=held)
+    labels = ax.get_legend_handles_labels()[1]
+    assert {"14 runs fitted", "1 held out", "median", "posterior of breaks' places"} <= set(labels)
+    assert ax.get_title(loc="left") == "broken: a break with probability 1.00"
+    (steps,) = ax.patches
+    heights, edges, _ = steps.get_data()
+    assert edges[heights.argmax()] == pytest.approx(3e5, rel=1)
+    assert heights.max() == pytest.approx(0.2, rel=0.01)
+    assert ax.get_xlim()[1] > 2e7
+    with pytest.raises(fs.DataError, match="there is no loss"):
+        plots.plot_breaks(plateau, held=held[["n_tokens"]])
 
 
 def test_what_cannot_be_weighed_is_refused():

@@ -5,6 +5,7 @@ Nothing is shown, and no global state of matplotlib is touched; ``save_figure`` 
 
 from forescale.plots.allocations import TRAINED, plot_allocation
 from forescale.plots.backtests import plot_coverage, plot_forecasts, plot_pit, plot_scores
+from forescale.plots.broken import plot_breaks
 from forescale.plots.calibrations import plot_ranks
 from forescale.plots.comparisons import plot_divergence, plot_loo_differences
 from forescale.plots.computes_to import plot_compute_to
@@ -32,6 +33,7 @@ from forescale.plots.servings import plot_serving
 __all__ = [
     "TRAINED",
     "plot_allocation",
+    "plot_breaks",
     "plot_compute_to",
     "plot_contours",
     "plot_contradiction",

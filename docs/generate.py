@@ -31,7 +31,8 @@ GROUPS = {
     "Estimates": "fit Fit load_fit published Published huber_fit HuberFit leave_one_out LeaveOneOut",
     "What comes along": "list_datasets list_models list_published list_trends literature_exponents",
     "Forecasts and allocation": "forecast Forecast allocate Allocation regret Regret report",
-    "What more is worth": "returns ReturnsToScale returns_until ReturnsUntil compute_gain ComputeGain",
+    "What more is worth": "returns ReturnsToScale returns_until ReturnsUntil compute_gain ComputeGain "
+    "next_runs NextRuns",
     "Forecasts kept, and scored": "freeze FrozenForecast load_frozen score_frozen FrozenScores",
     "Decisions": "near_optimal NearOptimal rank_plans PlanRanking compute_to ComputeTo serve Serving Lifetime "
     "Accelerator",

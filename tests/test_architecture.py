@@ -39,6 +39,7 @@ LAYERS = [
     {"archive", "emergence", "trend_fit", "left_out", "frozen_forecast"},
     {
         "forecast",
+        "next_runs",
         "allocate",
         "routing",
         "anchors",

@@ -78,6 +78,8 @@ from .loo import leave_one_out as leave_one_out
 from .model import Model as Model
 from .near_optimal import NearOptimal as NearOptimal
 from .near_optimal import near_optimal as near_optimal
+from .next_runs import NextRuns as NextRuns
+from .next_runs import next_runs as next_runs
 from .observations import Observations as Observations
 from .outcomes import Outcomes as Outcomes
 from .plans import PlanRanking as PlanRanking

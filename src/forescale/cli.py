@@ -18,6 +18,7 @@ from forescale.commands import frontier
 from forescale.commands import reconcile
 from forescale.commands import returns
 from forescale.commands import gain
+from forescale.commands import next_runs
 from forescale.commands import frozen
 from forescale.commands import routing
 from forescale.commands import downstream
@@ -39,6 +40,7 @@ __all__ = [
     "frozen",
     "gain",
     "main",
+    "next_runs",
     "plans",
     "reconcile",
     "report",

@@ -18,6 +18,7 @@ from forescale.plots.frozens import plot_frozen
 from forescale.plots.gains import plot_gain
 from forescale.plots.isoflops import plot_isoflops
 from forescale.plots.losses import plot_loss
+from forescale.plots.next_runs import plot_next_runs
 from forescale.plots.pairs import plot_pairs
 from forescale.plots.plans import plot_near_optimal, plot_plans
 from forescale.plots.predictive import plot_loo_pit, plot_predictive
@@ -54,6 +55,7 @@ __all__ = [
     "plot_loo_pit",
     "plot_loss",
     "plot_near_optimal",
+    "plot_next_runs",
     "plot_pairs",
     "plot_pit",
     "plot_plans",

@@ -151,7 +151,7 @@ def next_runs(
     >>> grid = {"n_params": ["100M", "1B", "10B"], "n_tokens": ["20B", "20B", "20B"]}
     >>> found = fs.next_runs(fs.published("besiroglu2024"), grid, "n_params", compute="1e24", scatter=0.01)
     >>> found.table()["run"].tolist()
-    ['100M,20B', '1B,20B', '10B,20B']
+    ['100M,20B', '10B,20B', '1B,20B']
     """
     if by not in RULES:
         raise DataError(f"a batch is chosen by {' or '.join(RULES)}, not by {by!r}")

@@ -172,7 +172,8 @@ def with_bands(found: pd.DataFrame) -> pd.DataFrame:
 def by(scores: pd.DataFrame, *keys: str) -> pd.DataFrame:
     """Means of the scores of a method, and the root mean square of its medians' errors."""
     held = {f"{p} %": (f"covered_{p}", "mean") for p in (50, 80, 90)}
-    return scores.groupby([*keys, "method"], sort=False).agg(
+    ordered = scores.sort_values([*keys], kind="stable") if keys else scores
+    return ordered.groupby([*keys, "method"], sort=False).agg(
         forecasts=("crps", "size"),
         **held,
         width=("width", "mean"),

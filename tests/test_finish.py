@@ -107,24 +107,28 @@ def test_what_cannot_tell_is_refused(make, error, says):
 
 @pytest.mark.slow
 def test_bands_cover_curves_whose_truth_the_card_draws():
-    """Of 24 runs of the card's own priors, each a smooth curve off the law by what the card allows.
+    """Of 18 runs of the card's own priors, each a smooth curve off the law by what the card allows.
 
-    At 60 % of a run the 80 % bands hold about 80 % of final losses; the partner, bands a third as wide, does not.
+    At 60 % of a run the 80 % bands hold about 80 % of final losses; the partner, bands a third as wide, does not. Some
+    of the card's tails, with an R of half a nat, are refused for a divergence.
     """
     rng = np.random.default_rng(5)
     model = fs.load_model("annealed")
-    prior = model.sample_prior(24, rng)
+    prior = model.sample_prior(18, rng)
     inside = {1: [], 3: []}
-    for i in range(24):
+    for i in range(18):
         table = curve(truth={name: float(prior[name][0, i]) for name in model.law.parameters})
         bent = np.interp(np.log(table["step"]), np.linspace(5, 10, 9), rng.normal(0, 0.0015, 9))
         table["loss"] *= np.exp(bent)
         final = float(np.log(table["loss"].iloc[-1]))
-        low, middle, high = np.log(
-            fs.finish(up_to(0.6, table), PLAN, random_seed=i, **QUICK).final.quantile([0.1, 0.5, 0.9])
-        )
+        try:
+            found = fs.finish(up_to(0.6, table), PLAN, random_seed=i, **QUICK).final
+        except fs.ConvergenceError:
+            continue
+        low, middle, high = np.log(found.quantile([0.1, 0.5, 0.9]))
         for narrower, held in inside.items():
             held.append(middle - (middle - low) / narrower < final < middle + (high - middle) / narrower)
-    least, most = stats.binom(24, 0.8).interval(0.998)
+    assert len(inside[1]) >= 16
+    least, most = stats.binom(len(inside[1]), 0.8).interval(0.998)
     assert least <= np.sum(inside[1]) <= most
     assert not least <= np.sum(inside[3]) <= most

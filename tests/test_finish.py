@@ -122,7 +122,7 @@ def test_bands_cover_curves_whose_truth_the_card_draws():
         table["loss"] *= np.exp(bent)
         final = float(np.log(table["loss"].iloc[-1]))
         try:
-            found = fs.finish(up_to(0.6, table), PLAN, random_seed=i, **QUICK).final
+            found = fs.finish(up_to(0.6, table), PLAN, random_seed=i, progress=False).final
         except fs.ConvergenceError:
             continue
         low, middle, high = np.log(found.quantile([0.1, 0.5, 0.9]))

@@ -44,6 +44,7 @@ GROUPS = {
     "Learning curves": "finish Finish checkpoints Schedule breaks Breaks",
     "Downstream": "Outcomes fit_link LinkFit load_link list_links LinkModel downstream Downstream reach Reach "
     "emergence Emergence",
+    "Families": "fit_families Families Family shrinkage Shrinkage",
     "Routed models": "effective_params EffectiveParams routing_cutoff RoutingCutoff",
     "Fine-tuned models": "effective_data EffectiveData",
     "Exponents as theory reads them": "intrinsic_dimension IntrinsicDimension zipf_exponent ZipfExponent",
@@ -53,8 +54,8 @@ GROUPS = {
 #: What signatures name, and what users seldom make themselves: where each is.
 NAMED = (
     "draws.Estimate units.CostModel units.SixND units.SixNDAttention terms.Amplitude terms.CriticalSize noise.Noise "
-    "discrepancy.Discrepancy drift.Drift structured.Structured diagnostics.Diagnostics sampling.Settings "
-    "isoflop.IsoFlop"
+    "discrepancy.Discrepancy spreads.Spreads drift.Drift structured.Structured diagnostics.Diagnostics "
+    "sampling.Settings isoflop.IsoFlop"
 )
 Pages = Iterator[tuple[str, str]]
 

@@ -50,6 +50,9 @@ from .errors import FileError as FileError
 from .errors import ForescaleError as ForescaleError
 from .errors import ForescaleWarning as ForescaleWarning
 from .errors import ModelError as ModelError
+from .families import Families as Families
+from .families import Family as Family
+from .family_fit import fit_families as fit_families
 from .finish import Finish as Finish
 from .finish import finish as finish
 from .fit import Fit as Fit
@@ -114,6 +117,8 @@ from .sensitivity import Sensitivity as Sensitivity
 from .sensitivity import sensitivity as sensitivity
 from .serve import Serving as Serving
 from .serve import serve as serve
+from .shrinkage import Shrinkage as Shrinkage
+from .shrinkage import shrinkage as shrinkage
 from .transferred import EffectiveData as EffectiveData
 from .transferred import effective_data as effective_data
 from .trend_fit import FittedTrends as FittedTrends

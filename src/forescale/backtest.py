@@ -154,6 +154,7 @@ def backtest(
     *,
     by: str = "flops",
     cuts: Any = None,
+    within: str | None = None,
     baselines: Sequence[str] = BASELINES,
     draws: int = 1000,
     tune: int = 500,
@@ -179,9 +180,12 @@ def backtest(
     cuts : value or sequence of values, optional
         Values to cut at, or labels to hold out. By default, of numbers quantiles that leave 40, 55, 70 and 85 % of
         the runs, and at least two more than the largest model has parameters, to be fitted; of text every label.
-    baselines : sequence of {"huber", "last-point"}
-        What the models are set beside: the Huber fit of each law among them, with its bootstrap; and the power law
-        of compute (or of the numbers that are cut) through the largest fitted run.
+    within : str, optional
+        A column of text, such as family: the runs of one label after the other are cut, and all others fitted.
+    baselines : sequence of {"huber", "last-point", "separate"}
+        What the models are set beside: the Huber fit of each law among them, with its bootstrap; the power law
+        of compute (or of the numbers that are cut) through the largest fitted run; and, of models that say how families
+        differ (`Model.with_families`), which are fitted by `fit_families`, the same model of each family by itself.
     draws, tune, chains : int
         As for `fit`.
     bootstrap : int
@@ -239,7 +243,7 @@ def backtest(
         try:
             observations = as_observations(table)
             size = size_of(observations, by, loaded[0])
-            made = make_cuts(observations, by, cuts, n_parameters=least)
+            made = make_cuts(observations, by, cuts, n_parameters=least, within=within)
         except ForescaleError as error:
             if len(given) == 1:
                 raise

@@ -1,7 +1,8 @@
 """What a model has to beat: the Huber fit with its bootstrap, and a power law through the last run.
 
-Neither has a model of noise, so the scatter of a new run is resampled from the residuals of the fitted ones, made
-larger by sqrt(n / (n - p)) for the p parameters that were fitted to them.
+A model of families has to beat its own law fitted to each family by itself, too. Of the two here, neither has a model
+of noise, so the scatter of a new run is resampled from the residuals of the fitted ones, made larger by
+sqrt(n / (n - p)) for the p parameters that were fitted to them.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from forescale.observations import Observations
 Array = NDArray[np.float64]
 
 #: What a model is set beside, unless asked otherwise.
-BASELINES = ("huber", "last-point")
+BASELINES = ("huber", "last-point", "separate")
 _DRAWS = 4000  # of a new run by a baseline, about so many, whatever the number of replicates
 
 

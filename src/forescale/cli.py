@@ -15,6 +15,7 @@ from forescale.commands import finish
 from forescale.commands import contradiction
 from forescale.commands import sensitivity
 from forescale.commands import frontier
+from forescale.commands import families
 from forescale.commands import reconcile
 from forescale.commands import returns
 from forescale.commands import gain
@@ -35,6 +36,7 @@ __all__ = [
     "contradiction",
     "dimension",
     "downstream",
+    "families",
     "finish",
     "frontier",
     "frozen",

@@ -75,7 +75,7 @@ def to_values(model: Model, built: Any, z: Sequence[Any], centre: Any) -> tuple[
     built : pymc.Model
         ``model.build(data)``.
     z : sequence of PyTensor variables
-        One for each free variable of ``built``, in its order, all of one shape.
+        One for each of ``model.free_priors()``, in that order, all of one shape.
     centre : PyTensor vector
         ``log_centre(model, data)``.
 
@@ -90,7 +90,7 @@ def to_values(model: Model, built: Any, z: Sequence[Any], centre: Any) -> tuple[
     """
     import pytensor.tensor as pt
 
-    variables = {rv.name: rv for rv in built.free_RVs}
+    variables = {name: built[name] for name in model.free_priors()}
     at = dict(zip(variables, z, strict=True))
     effects = list(_by_effect(model))
     if floor := _divided(model):

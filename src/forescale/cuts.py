@@ -40,7 +40,9 @@ class Cut:
         return runs.where(mask), runs.where(~mask)
 
 
-def make_cuts(runs: Observations, by: str, at: Any = None, *, n_parameters: int = 0) -> list[Cut]:
+def make_cuts(
+    runs: Observations, by: str, at: Any = None, *, n_parameters: int = 0, within: str | None = None
+) -> list[Cut]:
     """Divide a table, once for each value of a column.
 
     In a column of numbers, runs up to a value are fitted and those beyond are held out. In a column of text, the
@@ -57,6 +59,9 @@ def make_cuts(runs: Observations, by: str, at: Any = None, *, n_parameters: int 
         numbers the quantiles at `SHARES`, of text every label.
     n_parameters : int
         Automatic cuts leave at least `SPARE` runs more than so many to be fitted.
+    within : str, optional
+        A column of text, such as family: the runs of each of its labels are cut by themselves, in turn, and all runs
+        of the others are fitted. Labels that cannot be cut so are passed over.
 
     Returns
     -------
@@ -69,6 +74,8 @@ def make_cuts(runs: Observations, by: str, at: Any = None, *, n_parameters: int 
         If there is no such column, or a value leaves nothing to fit or nothing to hold out, or the table is too
         small to be cut.
     """
+    if within is not None:
+        return _within(runs, by, at, n_parameters, runs.labels(within))
     if by not in runs.columns:
         raise DataError(f"{runs.name!r} has no column {by!r} to cut by; it has {', '.join(runs.columns)}")
     cut = _up_to if runs.columns[by].dtype.kind == "f" else _without
@@ -87,6 +94,26 @@ def make_cuts(runs: Observations, by: str, at: Any = None, *, n_parameters: int 
             "models of fewer parameters, another column, or cuts of your own"
         )
     return _distinct(cuts)
+
+
+def _within(runs: Observations, by: str, at: Any, n_parameters: int, labels: NDArray[np.str_]) -> list[Cut]:
+    """Cut each label's runs, and fit all others."""
+    cuts: list[Cut] = []
+    why = DataError(f"{runs.name!r} has no runs")
+    for label in np.unique(labels):
+        mine = labels == label
+        try:
+            found = make_cuts(runs.where(mine), by, at, n_parameters=n_parameters)
+        except DataError as error:
+            why = error
+            continue
+        for cut in found:
+            fitted = ~mine
+            fitted[mine] = cut.fitted
+            cuts.append(Cut(f"{label}: {cut.label}", tuple(fitted.tolist())))
+    if not cuts:
+        raise why
+    return cuts
 
 
 def _up_to(runs: Observations, by: str, value: Any) -> Cut:

@@ -10,7 +10,7 @@ import xarray as xr
 
 from forescale.diagnostics import Convergence, convergence
 from forescale.errors import ConvergenceError
-from forescale.sampling import Settings, sample_pymc
+from forescale.sampling import Draws, Settings, sample_pymc
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,8 +63,32 @@ def sample_joint(
     ConvergenceError
         If the diagnostics fail twice; it carries the posterior.
     """
+    return sample_checked(
+        what, lambda attempt: sample_pymc(key, build, data, attempt, seed, progress=progress), settings, seed
+    )
+
+
+def sample_checked(what: str, draw: Callable[[Settings], Draws], settings: Settings, seed: int) -> Joint:
+    """Draw; once more, with more care, if the diagnostics fail.
+
+    Parameters
+    ----------
+    what : str
+        What is sampled, for the message of an error.
+    draw : callable
+        From settings to draws.
+    settings : Settings
+        Of the first try.
+    seed : int
+        What ``draw`` takes, to be recorded.
+
+    Raises
+    ------
+    ConvergenceError
+        If the diagnostics fail twice; it carries the posterior.
+    """
     for attempt in (settings, settings.careful()):
-        drawn = sample_pymc(key, build, data, attempt, seed, progress=progress)
+        drawn = draw(attempt)
         checked = convergence(drawn.posterior, drawn.sample_stats)
         result = Joint(what, drawn.posterior, drawn.sample_stats, seed, attempt, checked)
         if checked.passed:

@@ -23,8 +23,9 @@ from forescale.model_card import read_card, write_card
 from forescale.noise import Noise, get_noise
 from forescale.observations import Observations
 from forescale.points import as_points, usual_points
-from forescale.priors import Prior
+from forescale.priors import Prior, check_match
 from forescale.references import Size, as_size
+from forescale.spreads import Spreads
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,8 @@ class Model:
         ends; a fit puts those of its runs there (`forescale.references`).
     discrepancy : Discrepancy
         How log loss may depart from the law's; by default not at all.
+    families : Spreads
+        By how much families of runs differ, for `fit_families`; by default it does not say.
 
     Raises
     ------
@@ -74,13 +77,14 @@ class Model:
     noise_priors: Mapping[str, Prior]
     reference: Mapping[str, Size] = field(default_factory=dict)
     discrepancy: Discrepancy = field(default_factory=Discrepancy)
+    families: Spreads = field(default_factory=Spreads)
     title: str = ""
     description: str = ""
 
     def __post_init__(self) -> None:
         where = f"model {self.name!r}"
-        _match(where, f"law {self.law.name!r}", self.believed, self.priors)
-        _match(where, f"noise {self.noise.kind!r}", self.noise.parameters, self.noise_priors)
+        check_match(where, f"law {self.law.name!r}", self.believed, self.priors)
+        check_match(where, f"noise {self.noise.kind!r}", self.noise.parameters, self.noise_priors)
         of = ({*self.law.parameters, *self.believed}, self.noise.parameters, tuple(self.discrepancy.priors()))
         if clash := [name for name, times in Counter(name for names in of for name in names).items() if times > 1]:
             raise ModelError(f"{where}: {', '.join(sorted(clash))} is a parameter of the law and of the noise")
@@ -99,6 +103,7 @@ class Model:
         over = self.law.judged_over
         sizes = {at: as_size(f"{where}: reference {at}", size, over=over) for at, size in self.reference.items()}
         object.__setattr__(self, "reference", sizes)
+        self.families.check(where, self.law, {**self.priors, **self.noise_priors})
         for mine in ("priors", "noise_priors", "reference"):
             object.__setattr__(self, mine, MappingProxyType(dict(getattr(self, mine))))
 
@@ -150,6 +155,10 @@ class Model:
         """The same model with another discrepancy, or with none."""
         return replace(self, discrepancy=discrepancy or Discrepancy())
 
+    def with_families(self, **scales: float) -> Model:
+        """The same model with other spreads between families, e.g. ``E=0.1``, about 10 %; of none named, with none."""
+        return replace(self, families=Spreads(scales))
+
     def renamed(self, names: Mapping[str, str]) -> Model:
         """The same model with the law's inputs or parameters under other names, e.g. {"n_tokens": "n_examples"}."""
         return replace(
@@ -157,6 +166,7 @@ class Model:
             law=self.law.renamed(names),
             priors={names.get(name, name): prior for name, prior in self.priors.items()},
             reference={names.get(name, name): value for name, value in self.reference.items()},
+            families=Spreads({names.get(name, name): scale for name, scale in self.families.scales.items()}),
         )
 
     @property
@@ -202,9 +212,10 @@ class Model:
 
         Raises
         ------
-        DataError
-            See ``Observations.check_supports``.
+        DataError, ModelError
+            See ``Observations.check_supports`` and ``Spreads.refuse``.
         """
+        self.families.refuse(self.name)
         return observations.check_supports(
             self.law.inputs, len(self.parameters), needs_loss_se=self.noise.needs_se, may_stay=self.law.may_stay
         )
@@ -284,13 +295,3 @@ class Model:
         noise = {name: prior[name].values[..., None] for name in self.noise.parameters}
         losses = xr.Dataset({"mean": mean, "run": self.noise.run_loss(mean, noise, rng)})
         return losses.assign_coords({name: ("point", frame[name].to_numpy()) for name in self.law.inputs})
-
-
-def _match(where: str, whose: str, wanted: tuple[str, ...], given: Mapping[str, Prior]) -> None:
-    missing = [name for name in wanted if name not in given]
-    unknown = [name for name in given if name not in wanted]
-    if missing or unknown:
-        raise ModelError(
-            f"{where}: {whose} has parameters {', '.join(wanted)}; prior missing for: "
-            f"{', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
-        )

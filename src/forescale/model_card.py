@@ -11,11 +11,12 @@ from forescale.errors import ModelError
 from forescale.laws import get_law
 from forescale.noise import get_noise
 from forescale.priors import Prior
+from forescale.spreads import Spreads
 
 if TYPE_CHECKING:
     from forescale.model import Model
 
-_KEYS = {"name", "title", "description", "law", "names", "reference", "priors", "noise", "discrepancy"}
+_KEYS = {"name", "title", "description", "law", "names", "reference", "priors", "noise", "discrepancy", "families"}
 
 
 def read_card(text: str, name: str) -> dict[str, Any]:
@@ -46,6 +47,7 @@ def read_card(text: str, name: str) -> dict[str, Any]:
         "noise_priors": priors_of(noise),
         "reference": card.get("reference", {}),
         "discrepancy": Discrepancy.from_table(card.get("discrepancy", {})),
+        "families": Spreads(card.get("families", {})),
         "title": card.get("title", ""),
         "description": card.get("description", ""),
     }
@@ -65,6 +67,7 @@ def write_card(model: Model) -> str:
     noise = {name: prior.to_table() for name, prior in model.noise_priors.items()}
     card["noise"] = {"kind": model.noise.kind, **noise}
     card |= {"discrepancy": model.discrepancy.to_table()} if model.discrepancy else {}
+    card |= {"families": dict(model.families.scales)} if model.families else {}
     return tomli_w.dumps(card)
 
 

@@ -195,3 +195,14 @@ def _frozen(dist: str, arguments: tuple[tuple[str, float], ...]) -> Any:
     from scipy import stats
 
     return DISTRIBUTIONS[dist].scipy(stats, **dict(arguments))
+
+
+def check_match(where: str, whose: str, wanted: tuple[str, ...], given: Mapping[str, Prior]) -> None:
+    """Refuse priors that are not one for each of what is wanted."""
+    missing = [name for name in wanted if name not in given]
+    unknown = [name for name in given if name not in wanted]
+    if missing or unknown:
+        raise ModelError(
+            f"{where}: {whose} has parameters {', '.join(wanted)}; prior missing for: "
+            f"{', '.join(missing) or 'none'}; unknown: {', '.join(unknown) or 'none'}"
+        )

@@ -31,7 +31,7 @@ _STATS = {  # nutpie's name to ArviZ's
     "mean_tree_accept": "acceptance_rate",
     "logp": "lp",
 }
-_JITTER = 0.5  # half-width, on the sampler's scale, of the uniform scatter of starting points about the medians
+JITTER = 0.5  # half-width, on the sampler's scale, of the uniform scatter of starting points about the medians
 
 
 @dataclass(frozen=True)
@@ -113,7 +113,7 @@ def sample(
     if key not in _SAMPLERS:
         _SAMPLERS[key] = _compile(same, data)
     sampler = _SAMPLERS[key]
-    drawn, stats = _run(sampler.ready(data), settings, seed, progress)
+    drawn, stats = run_nuts(sampler.ready(data), settings, seed, progress)
     free = sampler.free(drawn, data)
     values = {**model.printed(free), **free}
     posterior = xr.Dataset({name: (("chain", "draw"), values[name]) for name in sorted(values)}, stats.coords)
@@ -152,11 +152,11 @@ def sample_pymc(
     full_key = (key, build, *((name, np.shape(values)) for name, values in data.items()))
     if full_key not in _COMPILED:
         _COMPILED[full_key] = nutpie.compile_pymc_model(build(data))
-    drawn, stats = _run(_COMPILED[full_key].with_data(**data), settings, seed, progress)
+    drawn, stats = run_nuts(_COMPILED[full_key].with_data(**data), settings, seed, progress)
     return Draws(drawn.assign_coords(stats.coords), stats)
 
 
-def _run(compiled: Any, settings: Settings, seed: int, progress: bool | None) -> tuple[xr.Dataset, xr.Dataset]:
+def run_nuts(compiled: Any, settings: Settings, seed: int, progress: bool | None) -> tuple[xr.Dataset, xr.Dataset]:
     """Draws in the compiled model's own variables, and sampler statistics; both thinned."""
     import nutpie
 
@@ -227,7 +227,7 @@ def _compile_centred(model: Model, data: Mapping[str, Any]) -> _Sampler | None:
         start = coordinates.start(model, coordinates.log_centre(model, data))  # of this table, not of the first
 
         def initial_point(seed: int) -> Any:
-            return start + np.random.default_rng(seed).uniform(-_JITTER, _JITTER, n)
+            return start + np.random.default_rng(seed).uniform(-JITTER, JITTER, n)
 
         return replace(compiled.with_data(data=matrix(data)), initial_point_func=initial_point)
 

@@ -18,10 +18,13 @@ from forescale.baselines import BASELINES, huber_draws, last_point_draws
 from forescale.catalog import load_model
 from forescale.columns import INPUTS
 from forescale.cuts import Cut
+from forescale.draws import Estimate
 from forescale.errors import DataError, ForescaleWarning, ModelError
+from forescale.family_fit import FAMILY, fit_families
 from forescale.fit import fit
 from forescale.forecast import forecast
 from forescale.model import Model
+from forescale.noise import Noise
 from forescale.observations import Observations
 from forescale.own_laws import SentLaw, send
 from forescale.sampling import Settings
@@ -62,8 +65,9 @@ class Forecaster:
     ----------
     name : str
         In tables.
-    kind : {"fit", "huber", "last-point"}
-        A model fitted by NUTS, the law of a model fitted by Huber loss, or a power law through the last run.
+    kind : {"fit", "separate", "huber", "last-point"}
+        A model fitted by NUTS, of families together if it says how they differ; the same to each family by itself; the
+        law of a model fitted by Huber loss; or a power law through the last run.
     card : str
         The text of the model's card; empty for a power law.
     law : SentLaw
@@ -104,11 +108,14 @@ class Forecaster:
         model = Model.from_toml(self.card)
         if self.kind == "huber":
             return Predictive(huber_draws(fitted, held, model.law, bootstrap, seed), None)
-        return _by_model(model, fitted, held, settings, seed)
+        if self.kind == "separate" or model.families:
+            return _by_families(model, fitted, held, settings, seed, together=self.kind == "fit")
+        found = fit(fitted, model, **settings.as_dict(), random_seed=seed, progress=False)
+        return _said(found, found.noise, held, seed)
 
 
 def forecasters(models: Sequence[Model], baselines: Sequence[str]) -> list[Forecaster]:
-    """Each model, the Huber fit of each of their laws, and the power law.
+    """Each model, those of families also without their likeness, the Huber fit of each of their laws, the power law.
 
     Of a law whose terms are coupled the Huber fit is of Hoffmann et al.'s, which couples none: what people fit.
 
@@ -125,6 +132,12 @@ def forecasters(models: Sequence[Model], baselines: Sequence[str]) -> list[Forec
     if unknown := [name for name in baselines if name not in BASELINES]:
         raise ModelError(f"no baseline is called {unknown[0]!r}; there are {', '.join(BASELINES)}")
     made = [Forecaster(model.name, "fit", model.to_toml(), send(model.law)) for model in models]
+    if "separate" in baselines:
+        apart = [model for model in models if model.families]
+        cards = {model.name: model.with_families().to_toml() for model in apart}
+        made += [
+            Forecaster(f"separate {model.name}", "separate", cards[model.name], send(model.law)) for model in apart
+        ]
     if "huber" in baselines:
         usual: dict[Any, Model] = {}
         for model in models:
@@ -215,17 +228,36 @@ def _beyond(fitted: Observations, held: Observations, name: str) -> Array:
     return np.asarray(np.log10(held.column(name)) - np.log10(fitted.column(name).max()))
 
 
-def _by_model(model: Model, fitted: Observations, held: Observations, settings: Settings, seed: int) -> Predictive:
-    """The posterior predictive of a fit, of kind ``run``, and its density as a mixture over draws of the noise."""
-    found = fit(fitted, model, **settings.as_dict(), random_seed=seed, progress=False)
+def _by_families(
+    model: Model, fitted: Observations, held: Observations, settings: Settings, seed: int, *, together: bool
+) -> Predictive:
+    """The posterior predictive of each family held out: fitted with the others, or by itself."""
+    how: dict[str, Any] = {**settings.as_dict(), "random_seed": seed, "progress": False}
+    families = fit_families(fitted, model, **how) if together else None
+    of, parts = held.labels(FAMILY), {}
+    for label in np.unique(of):
+        if families is None:
+            found: Any = fit(fitted.where(family=label), model, **how)
+        else:
+            found = families[label] if label in families.labels else families.new
+        parts[label] = _said(found, model.noise, held.where(family=label), seed)
+    draws = np.empty((len(next(iter(parts.values())).draws), len(held)))
+    density = np.empty(len(held))
+    for label, part in parts.items():
+        draws[:, of == label], density[of == label] = part
+    return Predictive(draws, density)
+
+
+def _said(found: Estimate, noise: Noise, held: Observations, seed: int) -> Predictive:
+    """The posterior predictive of an estimate, of kind ``run``, and its density as a mixture over draws of noise."""
     said = forecast(found, held.table, random_seed=np.random.default_rng([seed, 1])).draws
     log_centre = np.log(_flat(said["mean"]))
-    points = {name: held.column(name) for name in model.law.inputs}
-    if (departure := found.departure(points)) is not None:
+    points = {name: held.column(name) for name in found.law.inputs}
+    if found.departure is not None and (departure := found.departure(points)) is not None:
         log_centre = log_centre + _flat(departure)
-    noise = {name: _flat(found.posterior[name])[:, None] for name in model.noise.parameters}
-    log_se = held.column("loss_se") / np.exp(log_centre) if model.noise.needs_se else 0.0
-    density = mixture_log_density(np.log(held.column("loss")), log_centre, model.noise, noise, log_se)
+    parameters = {name: _flat(found.posterior[name])[:, None] for name in noise.parameters}
+    log_se = held.column("loss_se") / np.exp(log_centre) if noise.needs_se else 0.0
+    density = mixture_log_density(np.log(held.column("loss")), log_centre, noise, parameters, log_se)
     return Predictive(_flat(said["run"]), density)
 
 

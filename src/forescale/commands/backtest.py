@@ -24,9 +24,12 @@ Cuts = Annotated[
     list[str] | None,
     typer.Option("--cut", metavar="VALUE", help="Fit up to 1e21, or all but a label; repeatable. By default, several."),
 ]
+Within = Annotated[
+    str | None, typer.Option(metavar="COLUMN", help="Cut the runs of one family (or other label) after the other.")
+]
 Baselines = Annotated[
     list[str] | None,
-    typer.Option("--baseline", metavar="NAME", help="huber, last-point, or none; repeatable [both]."),
+    typer.Option("--baseline", metavar="NAME", help="huber, last-point, separate, or none; repeatable [all]."),
 ]
 Bootstrap = Annotated[int, typer.Option(metavar="N", min=2, help="Replicates of each baseline.")]
 Workers = Annotated[
@@ -48,6 +51,7 @@ def _backtest(
     model: Models = None,
     by: By = "flops",
     cut: Cuts = None,
+    within: Within = None,
     baseline: Baselines = None,
     bootstrap: Bootstrap = 200,
     draws: arguments.Draws = 1000,
@@ -92,7 +96,10 @@ def _backtest(
             models,
             by=by,
             cuts=cut or None,
-            baselines=("huber", "last-point") if baseline is None else [name for name in baseline if name != "none"],
+            within=within,
+            baselines=("huber", "last-point", "separate")
+            if baseline is None
+            else [name for name in baseline if name != "none"],
             draws=draws,
             tune=tune,
             chains=chains,

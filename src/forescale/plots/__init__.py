@@ -13,6 +13,7 @@ from forescale.plots.contours import plot_contours
 from forescale.plots.contradictions import plot_contradiction, plot_crossing_exponents
 from forescale.plots.downstreams import plot_downstream, plot_emergence, plot_link
 from forescale.plots.epochs import plot_epochs
+from forescale.plots.families import plot_families
 from forescale.plots.finishes import plot_finish
 from forescale.plots.frozens import plot_frozen
 from forescale.plots.gains import plot_gain
@@ -45,6 +46,7 @@ __all__ = [
     "plot_elasticities",
     "plot_emergence",
     "plot_epochs",
+    "plot_families",
     "plot_finish",
     "plot_forecasts",
     "plot_frozen",

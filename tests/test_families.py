@@ -1,0 +1,208 @@
+"""Families: known families are recovered, one not seen is covered, few runs borrow, and bad tables are refused."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+import forescale as fs
+from forescale.draws import Estimate
+from forescale.errors import DataError, ModelError
+from forescale.family_model import FamilyModel, Weights, scales_with_loss, with_usual_spreads
+from forescale.spreads import LEVEL, scaled
+
+CARDS = pytest.mark.parametrize("card", fs.list_models())
+SPREAD = {"E": 0.05, "A": 0.15, "alpha": 0.08}  # of the truth, between families
+TRUTH = {"E": 1.8, "A_effect": 1.1, "alpha": 0.28}
+
+
+def power(**spreads):
+    """The law of size with a floor."""
+    return fs.load_model("shifted_power_n").with_noise("normal").with_families(**spreads)
+
+
+def simulated(seed, *, families=6, runs=8, few=5, sigma=0.003, spread=1.0):
+    """Families of a law with a floor, the first of few small runs; what each was made from."""
+    rng = np.random.default_rng(seed)
+    model, rows, truths = power(), [], {}
+    for i in range(families):
+        label = f"family {i}"
+        z = {name: np.exp(spread * SPREAD[name] * rng.standard_normal()) for name in SPREAD}
+        z |= {"A_effect": z["A"]}
+        free = {name: value * z[name] for name, value in TRUTH.items()}
+        truths[label] = {**free, **model.printed(free)}
+        sizes = np.geomspace(3e7, 3e10, runs)[: few if i == 0 else runs]
+        losses = model.law({"n_params": sizes}, truths[label]) * np.exp(rng.normal(0, sigma, len(sizes)))
+        rows.append(pd.DataFrame({"n_params": sizes, "loss": losses, "family": label}))
+    return fs.Observations.from_frame(pd.concat(rows), name=f"simulated {seed}"), truths
+
+
+@pytest.fixture(scope="module")
+def made():
+    runs, truths = simulated(1)
+    return fs.fit_families(runs, power(E=0.1, A=0.1, alpha=0.1), random_seed=1, progress=False), truths
+
+
+# The law
+
+
+@CARDS
+def test_floor_and_effects_times_a_factor_are_the_law_times_it(card):
+    model = fs.load_model(card)
+    values = model.sample_prior(5, np.random.default_rng(1))
+    at = dict.fromkeys(model.law.inputs, 300000000.0)
+    ratio = model.law(at, scaled(model, values, 0.2)) / model.law(at, values)
+    assert np.allclose(np.log(ratio), 0.2) == scales_with_loss(model)
+    spreads = with_usual_spreads(model).families
+    assert (LEVEL in spreads) == (scales_with_loss(model) and len(model.law.parameters) > 2)
+    assert all(model.priors[name].positive for name in spreads if name != LEVEL)
+
+
+def test_whatever_the_weights_z_is_standard_normal():
+    families = FamilyModel(power(E=0.1, A=0.2, alpha=0.3), 1)
+    rng, draws = np.random.default_rng(1), 200_000
+    turn = np.linalg.qr(rng.standard_normal((3, 3)))[0][:, :, None]
+    weights = Weights(turn[:2, :, None], np.array([[3.0], [0.5]]), np.zeros((2, 3, 1, 1)), np.zeros(3))
+    rest, ratio = rng.standard_normal((3, draws, 1)), np.array([0.3, 1.0, 2.0])[:, None, None]
+
+    def coordinate(i, mean, sd):
+        return mean + sd * rng.standard_normal((draws, 1))
+
+    z = families.z(ratio, np.zeros((3, 1, 1)), rest, weights, coordinate)
+    np.testing.assert_allclose(np.cov(z[..., 0]), np.eye(3), atol=0.012)
+    wrong = families.z(ratio, np.zeros((3, 1, 1)), rest, weights, lambda i, mean, sd: 1.3 * coordinate(i, mean, sd))
+    assert np.abs(np.cov(wrong[..., 0]) - np.eye(3)).max() > 0.1  # partner: a coordinate of another distribution
+
+
+def test_directions_are_what_runs_determine():
+    runs, _ = simulated(1, sigma=1e-4)
+    labels, member = np.unique(runs.labels("family"), return_inverse=True)
+    model = power(E=0.1, A=0.1, alpha=0.1)
+    families = FamilyModel(model, len(labels))
+    weights = families.weights(families.data(model.data(runs), member))
+    assert (weights.sharp > 1).all()
+    one_size = runs.where(runs.column("n_params") < 4e7)
+    sharp = families.weights(families.data(model.data(one_size), np.arange(6))).sharp
+    assert (sharp[0] > 1).all()
+    assert (sharp[1] == 0).all()
+
+
+# The belief
+
+
+def test_a_card_says_how_families_differ():
+    model = fs.load_model("chinchilla").with_families(loss=0.05, E=0.1, sigma=0.3)
+    again = fs.Model.from_toml(model.to_toml())
+    assert again == model
+    assert dict(again.families.scales) == {"loss": 0.05, "E": 0.1, "sigma": 0.3}
+    assert "[families]" not in model.with_families().to_toml()
+    renamed = model.renamed({"E": "floor"})
+    assert set(renamed.families) == {"loss", "floor", "sigma"}
+
+
+@pytest.mark.parametrize(
+    ("card", "spreads", "message"),
+    [
+        ("chinchilla", {"gamma": 0.1}, "differ in 'gamma', which is no parameter; there are E, A, B, alpha, beta"),
+        ("chinchilla", {"E": 0.0}, "a number above zero"),
+        ("chinchilla", {"E": True}, "a number above zero"),
+        ("coupled", {"kappa": 0.1}, "need not be above zero or is bounded"),
+        ("routed", {"loss": 0.1}, "no floor or effects"),
+    ],
+)
+def test_what_families_cannot_differ_in_is_refused(card, spreads, message):
+    with pytest.raises(ModelError, match=message):
+        fs.load_model(card).with_families(**spreads)
+
+
+def test_bad_tables_are_refused(made):
+    runs = made[0].observations
+    with pytest.raises(DataError, match="of one family, family 1: families are at least two"):
+        fs.fit_families(runs.where(family="family 1"), power())
+    with pytest.raises(DataError, match="no column 'recipe' that says which family.*sequence of tables"):
+        fs.fit_families(runs, power(), by="recipe")
+    with pytest.raises(ModelError, match="fit_families fits it, and model.with_families"):
+        fs.fit(runs, power(E=0.1))
+    counted = [fs.Observations(dict(runs.columns), name, counts) for name, counts in (("a", True), ("b", False))]
+    with pytest.raises(DataError, match="differ in counts_embeddings"):
+        fs.fit_families(counted, power())
+
+
+# The outcome
+
+
+def test_known_families_are_recovered(made):
+    families, truths = made
+    inside = []
+    for label, truth in truths.items():
+        table = families[label].table(0.9).set_index("parameter")
+        inside += [table.loc[name, "lower"] < truth[name] < table.loc[name, "upper"] for name in power().law.parameters]
+    assert np.mean(inside) >= 0.75
+    other = [truths[f"family {(i + 1) % 6}"] for i in range(6)]  # partner: the truth of another family is not
+    missed = []
+    for label, truth in zip(truths, other, strict=True):
+        said = fs.forecast(families[label], n_params=[1e8, 1e10]).table(0.9, kind="mean")
+        right = families.model.law({"n_params": np.array([1e8, 1e10])}, truth)
+        missed += list((said["lower"] < right) & (right < said["upper"]))
+    assert np.mean(missed) <= 0.5
+
+
+def test_what_is_shared_and_by_how_much_families_differ(made):
+    families, _ = made
+    table = families.table(0.9).set_index(["parameter", "of"])
+    for name, truth in TRUTH.items():
+        assert table.loc[(name, "median"), "lower"] < truth < table.loc[(name, "median"), "upper"]
+    for name, key in (("A_effect", "A"), ("alpha", "alpha")):
+        assert table.loc[(name, "spread"), "lower"] < SPREAD[key] < table.loc[(name, "spread"), "upper"]
+    assert "between families" in repr(families)
+
+
+def test_every_family_is_an_estimate_and_one_not_seen_is_wider_than_any(made):
+    families, truths = made
+    assert list(families) == list(truths)
+    said = {label: fs.forecast(families[label], n_params="100B", random_seed=1) for label in families}
+    new = fs.forecast(families.new, n_params="100B", random_seed=1)
+    assert isinstance(families["family 1"], Estimate)
+    assert isinstance(families.new, Estimate)
+    width = {label: float(np.ptp(of.draws["mean"].quantile([0.05, 0.95]).values)) for label, of in said.items()}
+    assert max(width.values()) < 0.7 * np.ptp(new.draws["mean"].quantile([0.05, 0.95]).values)
+    assert max(width, key=width.__getitem__) == "family 0"  # of five small runs
+    table = families.by_family(0.9)
+    assert set(table["family"]) == {*truths, "(new)"}
+    assert table.set_index(["family", "parameter"]).loc[("family 0", "alpha"), "runs"] == 5
+    with pytest.raises(DataError, match=r"no family 'Pythia'; there are family 0, .*and \.new for one not seen"):
+        families["Pythia"]
+
+
+def test_drift_is_from_a_familys_own_runs(made):
+    families, _ = made
+    asked = {"n_params": np.array([3e8, 3e10])}
+    few, many = (families[label].departure(asked) for label in ("family 0", "family 1"))
+    assert (many == 0).all()
+    assert (few.isel(point=0) == 0).all()
+    assert (few.isel(point=1) != 0).any()
+
+
+def test_a_family_of_few_runs_borrows(made):
+    """By itself it hardly knows its exponent; the others do."""
+    families, truths = made
+    alone = fs.fit(families.runs("family 0"), power(), random_seed=1, progress=False)
+    at = families.model.law({"n_params": 3e10}, truths["family 0"])
+    said = {}
+    for name, of in (("alone", alone), ("together", families["family 0"])):
+        draws = fs.forecast(of, n_params=3e10).draws["mean"]
+        low, high = draws.quantile([0.05, 0.95])
+        assert low < at < high
+        said[name] = float(high - low)
+    assert said["together"] < 0.5 * said["alone"]
+
+
+def test_tables_are_joined_and_one_without_families_is_one():
+    from forescale.family_fit import joined
+
+    runs, _ = simulated(2)
+    plain = fs.Observations({"n_params": [1e8, 2e8], "loss": [3.0, 2.9], "run": ["x", "y"]}, "mine")
+    both = joined([runs, plain], "family")
+    assert set(both.labels("family")) == {*runs.labels("family"), "mine"}
+    nameless = fs.Observations.from_frame(runs.table.assign(recipe=["", *runs.labels("family")[1:]]))
+    with pytest.raises(DataError, match="1 runs of 'runs' have no recipe: run-001"):
+        joined(nameless, "recipe")

@@ -168,6 +168,19 @@ class TestControl:
         assert "<" not in _as_json({"a": "</script><!-- &"})
 
 
+class TestDecisions:
+    def test_what_is_nearly_best_and_what_is_served_are_what_the_verbs_say(self, made, hoffmann_fit):
+        sure = fs.near_optimal(hoffmann_fit, BUDGETS).sure(0.9)
+        spans = [row[3] for row in part(made, "allocation", Table, 1).rows]
+        ends = [map(format_quantity, row) for row in sure[["smallest", "largest"]].to_numpy()]
+        assert spans == [" to ".join(row) for row in ends]
+        trained = float(fs.allocate(hoffmann_fit, BUDGETS[-1]).draws["n_tokens"].median())
+        served = fs.serve(hoffmann_fit, [trained, 10 * trained, 100 * trained], compute=BUDGETS[-1]).table(0.9)
+        sizes = served[served["quantity"] == "n_params"]
+        shown = [row[1].partition(" ")[0] for row in part(made, "allocation", Table, 2).rows]
+        assert shown == list(map(format_quantity, sizes["median"]))
+
+
 class TestPage:
     def test_sections_in_order_and_headings_under_them(self, made, page):
         assert [section.name for section in made.contents.sections] == NAMES

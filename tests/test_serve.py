@@ -167,9 +167,11 @@ class TestServe:
         training, serving = (fs.Accelerator(peak=1e15, utilisation=u, per_hour=2.0) for u in (0.4, 0.1))
         found = fs.serve(source, "1T", compute=1e23, training=training, serving=serving)
         assert found.weight == pytest.approx(4)
+        assert found.units == {"accelerator_hours": "accelerator-hours", "money": "USD"}
         by_hand = 6 * found.draws["n_params"] * found.draws["n_tokens"] * training.money_per_flop
         by_hand = by_hand + 2 * found.draws["n_params"] * 1e12 * serving.money_per_flop
         np.testing.assert_allclose(found.draws["money"], by_hand)
+        np.testing.assert_allclose(found.draws["money"], found.draws["total"] * training.money_per_flop)
         same = fs.serve(source, "1T", compute=1e23, weight=4.0)
         np.testing.assert_allclose(same.draws["n_params"], found.draws["n_params"])
         euros = fs.Accelerator(peak=1e15, utilisation=0.4, per_hour=2.0, currency="EUR")

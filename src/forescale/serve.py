@@ -42,12 +42,14 @@ class Serving:
         ``n_params``, ``n_tokens`` and ``total``, the cost of training and serving in FLOPs of training, of the model
         that is cheapest over its life; ``smaller`` and ``longer``, its parameters and tokens over those of the model of
         the same loss that is cheapest to train; ``saving``, by how many percent its total is below that one's; where
-        hardware is stated also ``money``. Dims ("chain", "draw", "demand"); the coordinate demand is in tokens.
+        hardware is stated also the bill of training and serving together: ``accelerator_hours``, ``money``, and
+        ``energy`` in kWh if both state their watts. Dims ("chain", "draw", "demand"); the coordinate demand is in
+        tokens.
     trained : xarray.Dataset
         Of the model that is cheapest to train: ``loss``, ``n_params``, ``n_tokens``, ``compute``; dims ("chain",
         "draw").
-    currency : str
-        Of money.
+    units : dict of str to str
+        The unit of each quantity of the bill.
 
     Notes
     -----
@@ -61,7 +63,7 @@ class Serving:
     weight: float
     draws: xr.Dataset = field(repr=False)
     trained: xr.Dataset = field(repr=False)
-    currency: str = field(default="", repr=False)
+    units: dict[str, str] = field(default_factory=dict, repr=False)
 
     def table(self, prob: float = 0.9) -> pd.DataFrame:
         """Bands of the cheapest model for each demand.
@@ -74,8 +76,8 @@ class Serving:
         Returns
         -------
         pandas.DataFrame
-            A row per demand and quantity (n_params, n_tokens, total, smaller, longer, saving, and money): demand,
-            quantity, median, lower, upper, prob, interval.
+            A row per demand and quantity (n_params, n_tokens, total, smaller, longer, saving, and those of the
+            bill): demand, quantity, median, lower, upper, prob, interval.
         """
         entries = pd.DataFrame({"demand": self.draws["demand"]})
         return long_table(entries, {str(name): values for name, values in self.draws.items()}, "quantity", prob)
@@ -144,7 +146,7 @@ def serve(
     weight : float
         w, the price of a FLOP of serving over one of training.
     training, serving : Accelerator, optional
-        Instead of a weight: the hardware of both, with prices, for the weight and for money.
+        Instead of a weight: the hardware of both, with prices, for the weight and for a bill.
     unique_tokens : float or str, optional
         Of laws in which tokens repeat: how many different ones there are; see `allocate`.
 
@@ -209,7 +211,11 @@ def serve(
     found = {"n_params": sizes, "n_tokens": trained_on, "total": total}
     found |= {"smaller": np.exp(smaller), "longer": np.exp(longer)}
     found["saving"] = np.maximum(100.0 * (1.0 - total / of_all), 0.0)  # rounding, where next to nothing is served
-    found |= {} if training is None else {"money": training.money_per_flop * total}
+    units: dict[str, str] = {}
+    if training is not None and serving is not None:
+        bills = training.bill(6.0 * sizes * trained_on), serving.bill(2.0 * sizes * tokens)
+        units = {name: unit for name, unit in training.units.items() if name in bills[1] and name != "days"}
+        found |= {name: bills[0][name] + bills[1][name] for name in units}
     coords = {name: source.posterior[name].to_numpy() for name in ("chain", "draw")}
     draws = xr.Dataset({name: (("chain", "draw", "demand"), array) for name, array in found.items()}, coords)
     first = {"loss": np.exp(target), "n_params": np.exp(log_size), "n_tokens": np.exp(log_tokens)}
@@ -218,9 +224,8 @@ def serve(
         {name: (("chain", "draw"), np.broadcast_to(array, log_size.shape)[..., 0]) for name, array in first.items()},
         coords,
     )
-    currency = "" if training is None else training.currency
     draws = draws.assign_coords(demand=tokens)
-    return Serving(source.name, source.law.name, quality, float(w), draws, trained, currency)
+    return Serving(source.name, source.law.name, quality, float(w), draws, trained, units)
 
 
 def _target(

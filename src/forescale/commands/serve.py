@@ -65,7 +65,7 @@ def _serve(
     rows = found.table(prob)
     chance = None if is_single(found.draws) else found.probability(saving)
     document = {"command": "serve", "source": found.source, **console.bands(found, prob)}
-    document |= {"law": found.law, "quality": found.quality, "weight": found.weight, "currency": found.currency}
+    document |= {"law": found.law, "quality": found.quality, "weight": found.weight, "units": found.units}
     document |= {} if chance is None else {"savings": chance.to_dict("records")}
     answers.answer(_page(found, rows, chance, saving, prob), document, rows)
 
@@ -78,13 +78,15 @@ def _page(found: fs.Serving, rows: pd.DataFrame, chance: pd.DataFrame | None, sa
     from forescale.units import format_quantity
 
     writers = {"n_params": format_quantity, "n_tokens": format_quantity, "saving": "{:.3g}".format}
-    writers |= {"money": format_quantity} if found.currency else {}
     chances = [] if chance is None else [f"{value:.2f}" for value in chance["probability"]]
-    cells = []
+    cells, bills = [], []
     for place, (demand, bands) in enumerate(console.by_quantity(rows, "demand")):
         told = [console.bracket(bands[name], write) for name, write in writers.items()]
         cells.append([format_quantity(demand), *told, *chances[place : place + 1]])
-    headers = ["served", "parameters", "tokens", "saved, %", *([found.currency] if found.currency else [])]
+        bills.append(
+            [format_quantity(demand), *(console.bracket(bands[name], format_quantity) for name in found.units)]
+        )
+    headers = ["served", "parameters", "tokens", "saved, %"]
     headers += [f"P(> {100 * saving:.3g} %)"] if chances else []
     sizes = (("n_params", "N"), ("n_tokens", "D"), ("compute", "FLOPs"))
     first = [(label, interval_rows(found.trained[name], prob).to_dict("records")[0]) for name, label in sizes]
@@ -95,6 +97,7 @@ def _page(found: fs.Serving, rows: pd.DataFrame, chance: pd.DataFrame | None, sa
         console.heading(f"Cheapest to train and to serve, by {found.source}, at {found.quality}"),
         Text(f"Cheapest to train: {trained}."),
         console.table(headers, cells, left=0),
+        *([console.table(["served", *found.units.values()], bills, left=0)] if found.units else []),
         Text(
             "saved: of the cost of training and serving, 6ND + 2NS, against the model that is cheapest to train."
             f"{weight}"

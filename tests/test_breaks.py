@@ -1,8 +1,11 @@
 """How many breaks a curve has: the evidence is right, curves get the breaks they have, verbs take the result."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
+from commandline import call
 
 import forescale as fs
 from forescale import plots
@@ -101,6 +104,18 @@ def test_figure_shows_runs_bands_and_where_a_break_is(plateau):
     assert ax.get_xlim()[1] > 2e7
     with pytest.raises(fs.DataError, match="there is no loss"):
         plots.plot_breaks(plateau, held=held[["n_tokens"]])
+
+
+@pytest.mark.usefixtures("eighty_columns")
+def test_command_says_what_the_library_says(plateau, tmp_path):
+    path = tmp_path / "curve.csv"
+    plateau.observations.table.rename(columns={"n_tokens": "examples"}).to_csv(path, index=False)
+    given = ("breaks", str(path), "--columns", "n_tokens=examples", "--at", "20M", "--draws", "200", "--seed", "1")
+    document = json.loads(call(*given, "--json").stdout)
+    assert document["breaks"][0]["probability"] < 0.01
+    assert [row["breaks"] for row in document["breaks"]] == [0, 1, 2]
+    assert [row["kind"] for row in document["forecast"]] == ["mean", "run"]
+    assert document["seed"] == 1
 
 
 def test_what_cannot_be_weighed_is_refused():

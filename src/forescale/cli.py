@@ -12,6 +12,7 @@ from forescale.commands import serve
 from forescale.commands import compare
 from forescale.commands import backtest
 from forescale.commands import finish
+from forescale.commands import breaks
 from forescale.commands import contradiction
 from forescale.commands import sensitivity
 from forescale.commands import frontier
@@ -31,6 +32,7 @@ from forescale.commands import shelves
 __all__ = [
     "app",
     "backtest",
+    "breaks",
     "compare",
     "compute_to",
     "contradiction",

@@ -36,7 +36,7 @@ def _breaks(
 ) -> None:
     """Say how many breaks a learning curve has, and where.
 
-    Example: forescale breaks google_nmt --where family=Dec-only --size n_examples --at 1B
+    Example: forescale breaks curve.csv --size n_examples --at 512M
     """
     answers = output(json, csv)
     import pandas as pd

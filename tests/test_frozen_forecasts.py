@@ -101,6 +101,9 @@ def test_refusals(fit):
     with pytest.raises(fs.ModelError, match=r"no noise model.*kind='mean'"):
         fs.freeze(fs.published("besiroglu2024"), POINTS)
     assert fs.freeze(fs.published("besiroglu2024"), POINTS, kind="mean").forecast["noise"] == "none"
+    bootstrap = fs.huber_fit(fs.load_dataset("hoffmann2022"), "chinchilla", bootstrap=2, random_seed=1)
+    kept = fs.freeze(bootstrap, POINTS, kind="mean" if bootstrap.noise is None else "run").estimate
+    assert kept["data_sha256"] == bootstrap.observations.sha256
     with pytest.raises(fs.DataError, match="not 'median'"):
         fs.freeze(fit, POINTS, kind="median")
     with pytest.raises(fs.DataError, match="with big more than once"):

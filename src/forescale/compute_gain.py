@@ -158,7 +158,7 @@ def compute_gain(
     cost : str or CostModel
         What training costs, under both.
     paired : bool
-        Whether draw i of one belongs to draw i of the other, as of one posterior of both recipes. Otherwise the
+        Whether draw i of one belongs to draw i of the other, as of two families of one `fit_families`. Otherwise the
         estimates are taken to be independent, and their draws are combined at random.
     hold : float
         A gain that changes by less than this share in a decade of compute is said to hold.

@@ -17,6 +17,8 @@ from forescale.errors import DataError, ModelError
 from forescale.fit import Fit
 from forescale.forecast import forecast
 from forescale.frozen_forecast import FrozenForecast
+from forescale.model import Model
+from forescale.observations import Observations
 from forescale.seeds import as_seed
 from forescale.units import format_quantity
 
@@ -140,14 +142,13 @@ def _names(frame: pd.DataFrame, points: pd.DataFrame | Mapping[str, Any] | None)
 
 
 def _estimate(source: Estimate) -> dict[str, Any]:
-    if not isinstance(source, Fit):
-        return {}
-    return {
-        "model": source.model.name,
-        "card_sha256": hashlib.sha256(source.model.to_toml().encode()).hexdigest(),
-        "data": source.observations.name,
-        "data_sha256": source.observations.sha256,
-        "runs": len(source.observations),
-        "seed": source.seed,
-        "settings": source.settings.as_dict(),
-    }
+    """What is known of where an estimate comes from: card, table, and of a fit how it was sampled."""
+    model, runs = (getattr(source, name, None) for name in ("model", "observations"))
+    told: dict[str, Any] = {}
+    if isinstance(model, Model):
+        told |= {"model": model.name, "card_sha256": hashlib.sha256(model.to_toml().encode()).hexdigest()}
+    if isinstance(runs, Observations):
+        told |= {"data": runs.name, "data_sha256": runs.sha256, "runs": len(runs)}
+    if isinstance(source, Fit):
+        told |= {"seed": source.seed, "settings": source.settings.as_dict()}
+    return told

@@ -74,4 +74,4 @@ def evals():
 
 @pytest.fixture(scope="session")
 def links_fit(evals):
-    return fs.fit_link(evals, random_seed=1, progress=False)
+    return fs.fit_link(evals, draws=500, tune=700, random_seed=1, progress=False)

@@ -1,4 +1,4 @@
-"""A sharp rise of exact match: one that a smooth rise of tokens makes, and one that calls for a break."""
+"""A sharp rise of exact match that calls for a break, and what says that none does."""
 
 import evaluations
 import numpy as np
@@ -54,3 +54,19 @@ def test_what_cannot_be_asked_is_refused():
     both = pd.concat([table.table, table.table.assign(task="other")])
     with pytest.raises(fs.DataError, match=r"one task at a time; 'outcomes' has 2: sums, other"):
         fs.emergence(both, 5)
+
+
+@pytest.mark.slow
+def test_a_break_is_found_where_there_is_one():
+    """Its partner is above: draws of a jump that has not been learned, or is zero, are no break."""
+    table = exact_match(5, 2.9, 4.0, steeper=6.0)
+    found = fs.emergence(table, 5, draws=250, tune=600, random_seed=1, progress=False)
+    assert found.probability > 0.95, found
+    assert found.elpd_difference[0] > 5
+    rows = found.table().set_index("quantity")
+    assert rows.loc["break_at", "lower"] < 2.9 < rows.loc["break_at", "upper"]
+    assert rows.loc["steeper", "lower"] < 6 < rows.loc["steeper", "upper"]
+    assert rows.loc["token_onset", "median"] > rows.loc["answer_onset", "median"] + 0.2  # tokens rise long before
+    assert "calls for a break" in found.sentence()
+    assert set(found.curves([3.0, 2.6])) == {"token", "answer", "broken"}
+    assert {"elpd_smooth", "elpd_broken", "pareto_k_smooth", "refitted_broken"} <= set(found.runs)

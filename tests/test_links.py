@@ -139,10 +139,45 @@ def test_the_model_is_the_density_that_its_formula_says():
         assert density(at) == pytest.approx(expected(at), abs=1e-5)
 
 
+def test_truth_is_recovered_and_a_task_at_chance_is_said_not_to_be_known(links_fit, evals_truth):
+    for task, truth in evals_truth.items():
+        posterior = links_fit.posterior.sel(task=task)
+        for name, value in truth.items():
+            draws = posterior[name].to_numpy().ravel()
+            assert abs((np.log(value) - np.log(draws).mean()) / np.log(draws).std()) < 3.3, (task, name)
+    ends = links_fit.accuracy([2.6, 1.5]).quantile([0.05, 0.95], ("chain", "draw"))
+    width = (ends[1] - ends[0]).transpose("task", "point")
+    assert width.sel(task="recall").max() < 0.25
+    seen, unseen = width.sel(task="puzzle").values
+    assert seen < 0.03  # chance, as all runs say
+    assert unseen > 0.4  # and where none has been: anything from chance to most
+    true = float(links_fit.model.curve(1.5, evals_truth["puzzle"], 0.25))
+    lower, upper = ends.sel(task="puzzle").isel(point=1).values
+    assert lower < true < upper
+    # the partner: another curve is not what was recovered
+    draws = np.log(links_fit.posterior["middle"].sel(task="recall").to_numpy().ravel())
+    assert abs((np.log(evals_truth["recall"]["middle"] * 1.1) - draws.mean()) / draws.std()) > 3.3
+
+
+def test_a_fit_says_what_it_found(links_fit):
+    table = links_fit.table(prob=0.8)
+    assert list(table.columns) == ["task", "quantity", "median", "lower", "upper", "prob", "interval"]
+    assert table.groupby("task", sort=False).size().to_dict() == {"recall": 5, "puzzle": 5}
+    assert set(table["interval"]) == {"equal-tailed"}
+    assert "recall: middle" in repr(links_fit)
+    assert links_fit.posterior["lowest_loss"].values.min() > 2.3
+    assert all(joint.diagnostics.passed for joint in links_fit.joints.values())
+
+
 def test_too_few_runs_are_refused():
     few = fs.Outcomes.from_frame(evaluated(seed=0).head(4))
     with pytest.raises(fs.DataError, match="task 'recall' of 'outcomes' has 4"):
         fs.fit_link(few)
+
+
+def test_a_posterior_that_does_not_converge_is_refused(evals):
+    with pytest.raises(fs.ConvergenceError, match="the link of task 'recall' in outcomes did not converge"):
+        fs.fit_link(evals.where(task="recall"), draws=20, tune=100, random_seed=1, progress=False)
 
 
 def test_printed_table_of_a_link_model():

@@ -88,6 +88,21 @@ def test_what_is_covered_against_brute_force():
     assert np.isnan(_covered(low, high, 0.99)).all()
 
 
+@pytest.mark.parametrize(("narrower", "holds"), [(1.0, True), (0.3, False)])
+def test_a_size_at_the_end_of_what_is_sure_is_nearly_best_that_often(narrower, holds):
+    """An exponent known to 0.004, 300 times: by the truth the end is in the set as often as is said, and by draws that
+    are too narrow, the partner, far less often."""
+    rng = np.random.default_rng(8)
+    truth = {"E": 1.8, "A": 470.0, "B": 1900.0, "alpha": 0.345, "beta": 0.36}
+    seen = truth["alpha"] + 0.004 * rng.standard_normal(300)
+    draws = seen[:, None] + narrower * 0.004 * rng.standard_normal((300, 200))
+    sets = fs.near_optimal(toy("chinchilla", **truth | {"alpha": draws}), 1e23).draws.squeeze("budget")
+    right = fs.near_optimal(toy("chinchilla", **truth), 1e23).draws.squeeze()
+    ends = [_covered(low, high, 0.8) for low, high in zip(sets["smallest"].values, sets["largest"].values, strict=True)]
+    inside = [right["smallest"].item() <= low <= right["largest"].item() for low, _ in ends]
+    assert bool(abs(np.mean(inside) - 0.8) < 3 * np.sqrt(0.8 * 0.2 / 300)) is holds
+
+
 def test_of_two_ranges_the_wider_is_told():
     low, high = np.array([1.0, 1.0, 10.0, 10.0]), np.array([2.0, 3.0, 40.0, 50.0])
     assert _covered(low, high, 0.5) == (10.0, 40.0)

@@ -141,6 +141,18 @@ class TestServe:
         assert medians["saving"][0] < 1e-3
         assert (found.draws["smaller"] <= 1).all()
 
+    @pytest.mark.parametrize(("narrower", "covers"), [(1.0, True), (0.4, False)])
+    def test_bands_cover_what_a_known_law_saves(self, narrower, covers):
+        """An exponent known to 0.004, 300 times; bands of draws that are too narrow, the partner, do not cover."""
+        rng = np.random.default_rng(6)
+        seen = TRUTH["alpha"] + 0.004 * rng.standard_normal(300)
+        draws = seen[:, None] + narrower * 0.004 * rng.standard_normal((300, 300))
+        right = fs.serve(toy("chinchilla", **TRUTH), "10T", compute=1e24).draws["saving"].item()
+        found = fs.serve(toy("chinchilla", **TRUTH | {"alpha": draws}), "10T", compute=1e24).draws["saving"]
+        low, high = found.squeeze("demand").quantile([0.05, 0.95], "draw")
+        share = float(((low <= right) & (right <= high)).mean())
+        assert bool(abs(share - 0.9) < 3 * np.sqrt(0.9 * 0.1 / 300)) is covers
+
     def test_a_probability_is_the_share_of_draws(self, source):
         found = fs.serve(source, ["1T", "3T", "10T"], compute="5.76e23")
         table = found.probability(0.1)

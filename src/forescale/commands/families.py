@@ -44,7 +44,7 @@ def _families(
     csv: arguments.Csv = False,
     prob: arguments.Prob = 0.9,
 ) -> None:
-    """Fit one law to families of runs, which borrow from each other.
+    """Fit one law to families of runs that borrow strength.
 
     Example: forescale families runs.csv --of mine --of new --at 70B,1.4T
     """

@@ -1,14 +1,19 @@
 """Families: known families are recovered, one not seen is covered, few runs borrow, and bad tables are refused."""
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
+from commandline import call, check_page, refused
 
 import forescale as fs
+from forescale.cuts import make_cuts
 from forescale.draws import Estimate
 from forescale.errors import DataError, ModelError
 from forescale.family_model import FamilyModel, Weights, scales_with_loss, with_usual_spreads
 from forescale.spreads import LEVEL, scaled
+from forescale.tasks import forecasters
 
 CARDS = pytest.mark.parametrize("card", fs.list_models())
 SPREAD = {"E": 0.05, "A": 0.15, "alpha": 0.08}  # of the truth, between families
@@ -206,3 +211,71 @@ def test_tables_are_joined_and_one_without_families_is_one():
     nameless = fs.Observations.from_frame(runs.table.assign(recipe=["", *runs.labels("family")[1:]]))
     with pytest.raises(DataError, match="1 runs of 'runs' have no recipe: run-001"):
         joined(nameless, "recipe")
+
+
+def test_on_the_command_line(made, monkeypatch, eighty_columns, tmp_path):
+    families, _ = made
+    taken = {}
+
+    def instead(runs, model, **settings):
+        taken.update(settings, model=model, runs=runs)
+        return families
+
+    monkeypatch.setattr(fs, "fit_families", instead)
+    path = tmp_path / "runs.csv"
+    families.observations.table.to_csv(path, index=False)
+    words = ["families", path, "--model", "shifted_power_n", "--vary", "E,A=0.2"]
+    page = call(*words, "--at", "1B", "--of", "family 0", "--of", "new", "--quiet").stdout
+    check_page(page)
+    assert dict(taken["model"].families.scales) == {"E": 0.1, "A": 0.2}
+    assert "spread" in page
+    assert "family 1 " not in page
+    assert "run: a new run" in page
+    document = json.loads(call(*words, "--at", "1B", "--json").stdout)
+    assert {row["family"] for row in document["forecasts"]} == {*families, "new"}
+    assert document["interval"] == "equal-tailed"
+    assert len(document["shared"]) == 6
+    assert "--vary takes NAME or NAME=SCALE" in refused(*words, "--vary", "E=much")
+    assert "has no such family; there are family 0" in refused(*words, "--of", "Pythia")
+
+
+def test_the_figure_has_a_line_for_each_family(made):
+    from forescale.plots import plot_families
+
+    families, _ = made
+    own = fs.Shrinkage(families, {}, {"family 0": "too few runs"})
+    panels = plot_families(own).child_axes
+    assert [len(panel.lines) for panel in panels] == [12, 12, 12]  # an interval and a median
+    assert [label.get_text() for label in panels[0].get_yticklabels()] == list(families)
+    assert "family 0 has no fit of its own: too few runs" in repr(own)
+    table = own.table(0.8)
+    assert table["own_median"].isna().all()
+    assert (table["lower"] < table["upper"]).all()
+
+
+# Backtests
+
+
+def test_cuts_within_families_leave_the_others_whole():
+    runs, _ = simulated(3)
+    cuts = make_cuts(runs, "n_params", 2e9, within="family")
+    assert len(cuts) == 5  # the first family has no runs beyond
+    for cut in cuts:
+        fitted, held = cut.split(runs)
+        (label,) = set(held.labels("family"))
+        assert held.column("n_params").min() > 2e9
+        others = runs.labels("family") != label
+        assert sum(fitted.labels("family") != label) == others.sum()
+    with pytest.raises(DataError, match="leaves nothing to fit"):
+        make_cuts(runs, "n_params", 1e3, within="family")
+
+
+def test_models_of_families_are_set_beside_separate_ones():
+    models = [power(E=0.1), fs.load_model("power_n")]
+    found = forecasters(models, ["separate"])
+    assert [(who.name, who.kind) for who in found] == [
+        ("shifted_power_n", "fit"),
+        ("power_n", "fit"),
+        ("separate shifted_power_n", "separate"),
+    ]
+    assert "[families]" not in found[-1].card

@@ -55,6 +55,9 @@ def _families(
     table = arguments.read_runs(runs, all_runs=all_runs, columns=arguments.pairs("--columns", columns))
     table = arguments.filtered(table, arguments.pairs("--where", where))
     points = arguments.read_points(loaded.law, at) if at else None
+    known = {*table.labels(by), "new"} if by in table.columns else {*(of or ())}
+    if unknown := [label for label in of or () if label not in known]:
+        raise DataError(f"--of {unknown[0]}: {table.name} has no such {by}; there are {', '.join(sorted(known))}")
 
     from forescale import console
 
@@ -73,7 +76,10 @@ def _families(
     shared = found.table(prob)
     each = found.by_family(prob).replace({"family": {"(new)": "new"}})
     each = each[each["family"].isin(list(wanted))].reset_index(drop=True)
-    document: dict[str, Any] = {"command": "families", "source": found.name, "prob": prob, "seed": found.joint.seed}
+    from forescale.draws import INTERVAL_KIND
+
+    document: dict[str, Any] = {"command": "families", "source": found.name, "seed": found.joint.seed}
+    document |= {"prob": prob, "interval": INTERVAL_KIND}
     document |= {"spreads": dict(found.model.families.scales), "diagnostics": repr(found.joint.diagnostics)}
     document |= {"shared": shared.to_dict("records"), "families": each.to_dict("records")}
     forecasts, kinds = None, {}

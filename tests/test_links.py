@@ -31,7 +31,7 @@ def test_float_numpy_xarray_and_pytensor_agree(one):
 @ALL
 def test_accuracy_rises_from_floor_to_ceiling_as_loss_falls(one):
     assert (np.diff(one(LOSSES, VALUES, 0.0)) < 0).all()
-    assert one(60.0, VALUES, 0.25) == pytest.approx(0.9 * 0.25)
+    assert one(60.0, VALUES, 0.25) == pytest.approx(0.9 * 0.25) == one(np.float64(6e3), VALUES, 0.25)
     assert one(-60.0, VALUES, 0.25) == pytest.approx(0.225 + 0.775 * 0.8) == ceiling(VALUES, 0.25)
     assert one(60.0, VALUES, 0.0) == pytest.approx(0.0, abs=1e-9)  # guessing gets nothing right, nor does the floor
 

@@ -51,7 +51,9 @@ class Link:
     def __call__(self, loss: Any, values: Named, chance: Any = 0.0) -> Any:
         """Accuracy = floor + (ceiling - floor) share(loss; middle, span), see `floor` and `ceiling`."""
         low = floor(values, chance)
-        return low + (1 - low) * values["top"] * self.share(loss, values["middle"], values["span"])
+        with np.errstate(over="ignore"):  # far above the middle the exponential is infinite, and the share zero
+            share = self.share(loss, values["middle"], values["span"])
+        return low + (1 - low) * values["top"] * share
 
     def loss_at(self, accuracy: Any, values: Named, chance: Any = 0.0) -> Any:
         """Loss at which an accuracy is reached: -inf where not below the ceiling, inf where not above the floor."""

@@ -1,0 +1,255 @@
+"""Links from loss to accuracy on Gadre et al.'s evaluations: small runs fitted, the 1.4B and 6.9B runs forecast.
+
+The tables are Gadre et al.'s (github.com/mlfoundations/scaling, MIT), as ``gadre_downstream.csv`` and
+``gadre_overtraining.csv`` in a folder of tables; they are not part of this project. Three training sets, 31 or 32 runs
+each of 11M to 412M parameters and 5 to 640 tokens per parameter, and three of 1.4B and 6.9B; 20 tasks. Accuracies are
+exact match where a task is of language modelling. Loss is on C4 validation text: models of one such loss differ by what
+they were trained on, so that each training set has links and a loss law of its own.
+
+For every training set and task the link is fitted to the runs below a billion parameters. Scored are bands of accuracy
+of the nine larger runs,
+
+- at their measured loss, so that the link alone is scored;
+- at a loss forecast by the law fitted to the same small runs (``--law``), drift and noise included: the whole chain.
+
+Beside it stands the published link, error = epsilon - k exp(-gamma L), by least squares with 100 bootstrap refits over
+runs, its bands with the residuals of the fit drawn as noise. For the mean over tasks, which is what Gadre et al.
+forecast, both are taken as the mean over tasks of each draw, and the published link is also fitted to the mean itself,
+as they do. Shares inside bands of 50, 80 and 90 %; CRPS, interval score and width of 90 % in points of accuracy, lower
+is better; bias, above zero where accuracy was forecast too high.
+
+Tasks whose link does not converge are counted and left out of both.
+
+With ``--ranks N`` N tables are drawn from the priors of each link, of 30 runs each, half of them with four choices, and
+fitted: ranks of the truths among 99 draws are uniform if the sampler and the model agree (simulation-based
+calibration). What did not converge is counted, and left out.
+
+Run::
+
+    python benchmarks/downstream.py --tables FOLDER --json downstream.json
+    python benchmarks/downstream.py --ranks 100 --json link_ranks.json
+
+With --smoke two tasks are simulated, and fits are short.
+
+What it showed: README.md beside this file.
+"""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from measure import conclude, load_average, parser, print_table
+from scipy.optimize import least_squares
+
+import forescale as fs
+from forescale.link_model import SCATTER, draw_hits
+from forescale.uniformity import chi2_p, coverage, ecdf_p, spaced
+
+SMALL = 1e9
+PROBS = (0.5, 0.8, 0.9)
+BOOTSTRAP = 100
+SMOKE = {"draws": 300, "tune": 300}
+FULL = {"draws": 600}
+MEAN = "mean over tasks"
+
+
+def read(folder: Path) -> fs.Outcomes:
+    """All runs and tasks."""
+    return fs.Outcomes.read(folder / "gadre_downstream.csv", columns={"loss": "loss_c4_val"}, name="gadre")
+
+
+def simulated() -> fs.Outcomes:
+    """A table of the same columns: one training set, one task that is learned and one that small runs do not show."""
+    rng = np.random.default_rng(0)
+    n = np.repeat([1.1e7, 7.9e7, 1.5e8, 4.1e8, 1.4e9, 6.9e9], 5)
+    d = np.tile([5.0, 20.0, 80.0, 160.0, 320.0], 6) * n
+    loss = (1.8 + 480 / n**0.35 + 2000 / d**0.36) * np.exp(0.004 * rng.standard_normal(len(n)))
+    tables = []
+    for task, middle, chance in (("learned", 2.8, 0.0), ("hidden", 1.9, 0.25)):
+        values = {"middle": middle, "span": 1.2, "top": 0.9, "floor_ratio": 1.0}
+        _, share = draw_hits(fs.load_link("sigmoid").link(loss, values, chance), np.array(0.02), np.array(1000.0), rng)
+        known = {"items": 1000, "chance": chance, "train_data": "simulated", "task": task}
+        tables.append(pd.DataFrame({"n_params": n, "n_tokens": d, "loss": loss, "accuracy": share, **known}))
+    return fs.Outcomes.from_frame(pd.concat(tables, ignore_index=True), name="simulated")
+
+
+def score(accuracy: np.ndarray[Any, Any], draws: np.ndarray[Any, Any]) -> pd.DataFrame:
+    """Scores of draws of shape (draw, run), in points of accuracy; coverage by the place among jittered draws."""
+    from scoringrules import crps_ensemble, interval_score
+
+    x, y = 100 * draws, 100 * accuracy
+    low, high = np.quantile(x, [0.05, 0.95], axis=0)
+    found = {
+        "crps": crps_ensemble(y, x, m_axis=0, estimator="qd", backend="numpy"),
+        "interval": interval_score(y, low, high, 0.1, backend="numpy"),
+        "width": high - low,
+        "bias": np.median(x, axis=0) - y,
+    }
+    for prob in PROBS:
+        ends = np.quantile(x, [(1 - prob) / 2, (1 + prob) / 2], axis=0)
+        found[f"in_{100 * prob:g}"] = ((ends[0] <= y) & (y <= ends[1])).astype(float)
+    return pd.DataFrame(found)
+
+
+def published_link(loss: Any, error: Any, rng: np.random.Generator) -> tuple[Any, Any]:
+    """Least squares of error = epsilon - k exp(-gamma L), of runs drawn anew each time; and the residuals."""
+
+    def fitted(x: Any, y: Any, start: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", RuntimeWarning)
+            return least_squares(lambda p: _error(p, x) - y, start, max_nfev=100).x
+
+    rise = np.log(max(np.ptp(error), 0.01))
+    starts = [(error.max(), gamma * loss.min() + rise, np.log(gamma)) for gamma in (0.5, 1.5, 4)]
+    best = min((fitted(loss, error, start) for start in starts), key=lambda p: np.sum((_error(p, loss) - error) ** 2))
+    drawn = (rng.integers(len(loss), size=len(loss)) for _ in range(BOOTSTRAP))
+    return np.array([fitted(loss[rows], error[rows], best) for rows in drawn]), error - _error(best, loss)
+
+
+def _error(p: Any, loss: Any) -> Any:
+    return p[0] - np.exp(np.minimum(p[1] - np.exp(np.minimum(p[2], 50.0)) * loss, 50.0))
+
+
+def published_draws(fit: tuple[Any, Any], loss: Any, rng: np.random.Generator) -> Any:
+    """Accuracy at losses of shape (draw, run): a bootstrap refit for each draw, and a residual for each run of it."""
+    refits, residuals = fit
+    picked = refits[rng.integers(len(refits), size=len(loss))].T[:, :, None]
+    return np.clip(1 - _error(picked, loss) - rng.choice(residuals, size=loss.shape), 0.0, 1.0)
+
+
+def of_training_set(table: fs.Outcomes, law: str, links: tuple[str, ...], settings: dict[str, int]) -> tuple[Any, Any]:
+    """Scores of every task and forecast of one training set, and what did not converge."""
+    rng = np.random.default_rng(1)
+    small, large = (table.where(lambda t, sign=sign: sign * (SMALL - t["n_params"]) > 0) for sign in (1, -1))
+    sizes = ["n_params", "n_tokens", "loss"]
+    one = small.tasks[0]
+    fit = fs.fit(small.where(task=one).table[sizes], law, random_seed=1, progress=False, **settings)
+    big = large.where(task=one).table[sizes]
+    forecast = fs.forecast(fit, big[sizes[:2]], random_seed=1).draws["run"].to_numpy().reshape(-1, len(big))
+    losses = {"measured": np.broadcast_to(big["loss"].to_numpy(), forecast.shape), "forecast": forecast}
+    rows, failed, kept = [], [], {}
+    for task in small.tasks:
+        seen, came = small.where(task=task), large.where(task=task)
+        accuracy, draws = came.column("accuracy"), {}
+        for link in links:
+            try:
+                found = fs.fit_link(seen, link, random_seed=1, progress=False, **settings)
+            except fs.ConvergenceError as error:
+                failed.append({"task": task, "link": link, "why": "; ".join(error.fit.diagnostics.failures)})
+                continue
+            posterior = found.posterior.isel(task=0)
+            flat = {
+                str(name): values.to_numpy().reshape(-1, 1)
+                for name, values in posterior.data_vars.items()
+                if values.dims
+            }
+            order = rng.permutation(len(flat["middle"]))
+            for source, loss in losses.items():
+                centre = found.model.curve(loss, {name: v[order] for name, v in flat.items()}, came.column("chance"))
+                _, share = draw_hits(centre, flat[SCATTER][order], came.column("items"), rng)
+                draws[link, source] = share
+        if len(draws) < 2 * len(links):
+            continue
+        refits = published_link(seen.column("loss"), 1 - seen.column("accuracy"), rng)
+        draws |= {("published", source): published_draws(refits, loss, rng) for source, loss in losses.items()}
+        for (link, source), share in draws.items():
+            scored = score(accuracy, share)
+            rows.append(scored.assign(task=task, link=link, loss=source, n_params=came.column("n_params")))
+            kept.setdefault((link, source), []).append(share)
+    truth = np.mean([large.where(task=task).column("accuracy") for task in _tasks(rows)], axis=0)
+    sized = {"task": MEAN, "n_params": big["n_params"].to_numpy()}
+    for (link, source), shares in kept.items():
+        rows.append(score(truth, np.mean(shares, axis=0)).assign(link=link, loss=source, **sized))
+    errors = 1 - np.mean([small.where(task=task).column("accuracy") for task in _tasks(rows)], axis=0)
+    refits = published_link(small.where(task=one).column("loss"), errors, rng)
+    for source, loss in losses.items():
+        direct = score(truth, published_draws(refits, loss, rng))
+        rows.append(direct.assign(link="published, of the mean", loss=source, **sized))
+    return pd.concat(rows, ignore_index=True), failed
+
+
+def _tasks(rows: list[pd.DataFrame]) -> list[str]:
+    return [str(task) for task in dict.fromkeys(row["task"].iloc[0] for row in rows) if task != MEAN]
+
+
+def ranks(link: str, fits: int) -> dict[str, Any]:
+    """Ranks of truths drawn from the priors of a link among draws of fits of what they make."""
+    model, rng = fs.load_link(link), np.random.default_rng(0)
+    loss = np.geomspace(2.4, 6.0, 30)
+    found: dict[str, list[int]] = {name: [] for name in model.priors}
+    refused = 0
+    for i in range(fits):
+        chance = 0.25 * (i % 2)
+        truth = {name: values[0] for name, values in model.prior_draws(1, rng).items()}
+        _, share = draw_hits(model.curve(loss, truth, chance), np.array(truth[SCATTER]), np.array(1000.0), rng)
+        table = pd.DataFrame({"loss": loss, "accuracy": share, "items": 1000, "chance": chance, "task": "made"})
+        try:
+            fit = fs.fit_link(table, model, draws=500, random_seed=i, progress=False)
+        except fs.ConvergenceError:
+            refused += 1
+            continue
+        for name in found:
+            if name == "floor_ratio" and not chance:
+                continue
+            draws = fit.posterior[name].to_numpy().ravel()
+            found[name].append(int((draws[spaced(draws.size, 99)] < truth[name]).sum()))
+    rows = [
+        [name, str(len(given)), f"{ecdf_p(given, 100):.3f}", f"{chi2_p(given, 100):.3f}"]
+        + [f"{coverage(given, 100, prob):.2f}" for prob in PROBS]
+        for name, given in found.items()
+    ]
+    print(f"\n{link}: {fits} tables, {refused} not converged")
+    print_table(["parameter", "fits", "p of ranks", "p of histogram", *(f"in {100 * p:g} %" for p in PROBS)], rows)
+    return {"ranks": found, "refused": refused}
+
+
+def main() -> None:
+    arguments = parser(__doc__, repeats=1)
+    arguments.add_argument("--tables", type=Path, metavar="FOLDER", help="where gadre_downstream.csv is")
+    arguments.add_argument("--law", default="coupled", help="default: %(default)s")
+    arguments.add_argument("--links", nargs="+", default=["sigmoid", "exponential"], help="default: %(default)s")
+    arguments.add_argument("--sets", nargs="+", metavar="NAME", help="training sets; all by default")
+    arguments.add_argument("--ranks", type=int, metavar="N", help="instead: ranks of N truths from the priors")
+    given, load = arguments.parse_args(), load_average()
+    if given.ranks:
+        conclude(__file__, given, load, {link: ranks(link, given.ranks) for link in given.links})
+        return
+    if given.tables is None and not given.smoke:
+        arguments.error("name the folder with gadre_downstream.csv by --tables, or take --smoke")
+    table, settings = (simulated(), SMOKE) if given.smoke else (read(given.tables), FULL)
+    links = tuple(given.links[:1] if given.smoke else given.links)
+    found, failed = [], []
+    for name in given.sets or np.unique(table.labels("train_data")):
+        scored, missed = of_training_set(table.where(train_data=name), given.law, links, settings)
+        found.append(scored.assign(train_data=name))
+        failed += [{"train_data": name, **each} for each in missed]
+    scores = pd.concat(found, ignore_index=True)
+    columns = ["in_50", "in_80", "in_90", "crps", "interval", "width", "bias"]
+    for what, part in (
+        ("Tasks", scores[scores["task"] != MEAN]),
+        ("The mean over tasks", scores[scores["task"] == MEAN]),
+    ):
+        print(f"\n{what}: shares inside, and points of accuracy")
+        means = part.groupby(["loss", "link"], sort=False)[columns].mean()
+        counts = part.groupby(["loss", "link"], sort=False).size()
+        cells = [
+            [*map(str, key), str(counts[key]), *(f"{row[name]:.2f}" for name in columns)]
+            for key, row in means.iterrows()
+        ]
+        print_table(["loss", "link", "runs", *columns], cells)
+    print("\nBy task, link", links[0], "at the measured loss")
+    tasks = scores.query("link == @links[0] and loss == 'measured'").groupby("task", sort=False)[columns].mean()
+    print_table(
+        ["task", *columns], [[str(task), *(f"{row[name]:.2f}" for name in columns)] for task, row in tasks.iterrows()]
+    )
+    told = [f"{each['task']} of {each['train_data']} ({each['link']})" for each in failed]
+    print(f"\n{len(failed)} links did not converge: {', '.join(told) or 'none'}")
+    conclude(__file__, given, load, {"scores": scores.to_dict("records"), "failed": failed})
+
+
+if __name__ == "__main__":
+    main()

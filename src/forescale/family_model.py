@@ -16,7 +16,7 @@ where G, from U, S and slopes in what is shared, makes it a statement on the fam
 Where R_ii S_i / c is large y_i is what to sample, and where it is small, families being alike or runs few, it is t_i;
 the coordinate is in between as that ratio is (`FamilyModel.z`). With e standard normal, ``z = e + sum_i a_i (t_i - a_i
 . e)`` is standard normal whatever the weights V and G are, which therefore come from a rough fit and are not functions
-of a draw. Shared parameters are moved in `coordinates`. Measured in benchmarks/families.py.
+of a draw. Shared parameters are moved in `coordinates`.
 """
 
 from __future__ import annotations

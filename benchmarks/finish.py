@@ -15,7 +15,8 @@ errors at that share on the curves of the two other sizes: they are told how wro
 
 What was chosen on these curves was chosen on those of 25M parameters, where the law's form was looked at, too: the
 standard error of a point (0.15 %), how much is left out after warm-up, and the number of points. The memory of 1,000
-steps is Tissue et al.'s. So 100M and 400M are the test.
+steps is Tissue et al.'s. So 100M and 400M are the test, though no blind one: least-squares fits of all three sizes, and
+forecasts of these two, had been looked at while this was built.
 
 *finish, told R* is finish with a prior of R, what annealing takes off, from the whole annealed curves of the other
 sizes: lognormal about the median of their medians, with their spread and at least 0.15. A laboratory would do so

@@ -96,6 +96,6 @@ def overtraining(n_params: Any, n_tokens: Any, *, E: Any, a: Any, b: Any, eta: A
     those who train small models on many tokens: at a fixed number M of tokens per parameter, loss above E falls as
     C^-eta whatever M is, and the best M is b / a to the power 1 / (2 eta) at every budget.
 
-    Source: Gadre et al. 2024 (arXiv:2403.08540), equation 4. C in FLOPs.
+    Source: Gadre et al. 2024 (arXiv:2403.08540), equation 4 (its number from memory). C in FLOPs.
     """
     return E + (a / n_params ** (2 * eta) + b / n_tokens ** (2 * eta)) / 6**eta

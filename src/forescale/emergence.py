@@ -211,7 +211,8 @@ def emergence(
     ModelError
         If there is no such link, or answer_tokens is no whole number.
     ConvergenceError
-        If a posterior does not converge.
+        If a posterior does not converge. Where the runs do not say where a break would be, its place has several modes,
+        and a thousand draws of each chain may be too few.
 
     References
     ----------

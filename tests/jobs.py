@@ -59,6 +59,11 @@ class Note:
         return [{"number": self.number, "error": f"{type(error).__name__}: {error}"}]
 
 
+def hears_interrupts():
+    """In a child before it starts: a shell that runs the tests in the background has told it to ignore Ctrl-C."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 def times_done(log):
     """How often each number stands in a log."""
     path = Path(log)

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from commandline import COMMANDS, ESCAPE, call, check_page, refused
+from jobs import hears_interrupts
 
 import forescale as fs
 from forescale import arguments, catalog, demo
@@ -519,11 +520,14 @@ sys.argv = ["forescale", "fit", "hoffmann2022", "--draws", "1000000", "--out", "
 main()
 """
     quiet = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "cwd": tmp_path}
-    with subprocess.Popen([sys.executable, "-c", code], **quiet) as process:
+    with subprocess.Popen([sys.executable, "-c", code], preexec_fn=hears_interrupts, **quiet) as process:
         assert process.stderr.readline() == "sampling\n"
         time.sleep(0.2)
         process.send_signal(signal.SIGINT)
-        out, error = process.communicate(timeout=60)
+        try:
+            out, error = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, out, error) == (130, "", "forescale: interrupted; nothing was written\n")
     assert list(tmp_path.iterdir()) == []
 

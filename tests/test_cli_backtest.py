@@ -11,7 +11,7 @@ import time
 import pandas as pd
 import pytest
 from commandline import call, check_page, refused
-from jobs import lines
+from jobs import hears_interrupts, lines
 
 import forescale as fs
 from forescale.backtest import backtest
@@ -117,7 +117,8 @@ def test_an_interrupted_backtest_says_how_to_go_on(tmp_path):
     kept = tmp_path / "scores.jsonl"
     words = ["backtest", "openeurollm", "--model", "power_n", "--draws", "300", "-q", "--results", str(kept)]
     command = [sys.executable, "-c", "from forescale.cli import main; main()", *words, "--workers"]
-    stopped = subprocess.Popen([*command, "2"], start_new_session=True, stderr=subprocess.PIPE, text=True)
+    alone = {"start_new_session": True, "preexec_fn": hears_interrupts}
+    stopped = subprocess.Popen([*command, "2"], stderr=subprocess.PIPE, text=True, **alone)
     while not lines(kept) and stopped.poll() is None:
         time.sleep(0.01)
     os.killpg(stopped.pid, signal.SIGINT)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from jobs import Note, lines, notes, pids, times_done, two_dask_workers
+from jobs import Note, hears_interrupts, lines, notes, pids, times_done, two_dask_workers
 
 from forescale.errors import DataError, FileError
 from forescale.processes import TRIES
@@ -185,7 +185,8 @@ def test_a_driver_that_is_killed_loses_nothing_finished_and_repeats_nothing_fini
 def test_ctrl_c_leaves_the_file_whole_and_ends_the_processes(tmp_path):
     log, kept = tmp_path / "log", tmp_path / "results.jsonl"
     command = [sys.executable, DRIVER, log, kept]
-    driver = subprocess.Popen(command, start_new_session=True, stderr=subprocess.PIPE, text=True)
+    alone = {"start_new_session": True, "preexec_fn": hears_interrupts}
+    driver = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, **alone)
     until(lambda: len(lines(kept)) >= 8)
     os.killpg(driver.pid, signal.SIGINT)  # as a terminal does: to the processes as well
     _, said = driver.communicate(timeout=60)

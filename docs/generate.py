@@ -34,8 +34,8 @@ GROUPS = {
     "What more is worth": "returns ReturnsToScale returns_until ReturnsUntil compute_gain ComputeGain "
     "next_runs NextRuns",
     "Forecasts kept, and scored": "freeze FrozenForecast load_frozen score_frozen FrozenScores",
-    "Decisions": "near_optimal NearOptimal rank_plans PlanRanking compute_to ComputeTo serve Serving Lifetime "
-    "Accelerator",
+    "Decisions": "plan Plan near_optimal NearOptimal rank_plans PlanRanking compute_to ComputeTo serve Serving "
+    "Lifetime Accelerator",
     "Which estimate": "compare Comparison backtest Backtest calibrate Calibration",
     "What the answer depends on": "sensitivity Sensitivity prior_sensitivity PriorSensitivity",
     "Contradiction": "contradiction Contradiction Consistency Trends published_trends PublishedTrends fit_trends "

@@ -79,7 +79,7 @@ LAYERS = [
         "separation",
         "tasks",
     },
-    {"frontier", "backtest"},
+    {"frontier", "backtest", "plan"},
     {"approaches"},
     {"compare"},
     {"plots"},

@@ -45,7 +45,7 @@ def test_shell(tmp_path, monkeypatch, eighty_columns):
     assert "5.76e23" in printed[2]
     outputs = dict(zip(use.splitlines(), printed, strict=True))
     quoted = [block.splitlines() for block in blocks("text") if block.startswith("$ ")]
-    assert len(quoted) == 15
+    assert len(quoted) == 16
     for command, *lines in quoted:
         shown = {without_numbers(line) for line in outputs[command.removeprefix("$ ")].splitlines()}
         missing = [line for line in lines if line != "..." and without_numbers(line) not in shown]

@@ -85,6 +85,8 @@ from .next_runs import NextRuns as NextRuns
 from .next_runs import next_runs as next_runs
 from .observations import Observations as Observations
 from .outcomes import Outcomes as Outcomes
+from .plan import Plan as Plan
+from .plan import plan as plan
 from .plans import PlanRanking as PlanRanking
 from .plans import rank_plans as rank_plans
 from .prices import Accelerator as Accelerator

@@ -6,6 +6,7 @@ What a command needs is imported when it runs, so that help answers at once.
 # isort: off
 from forescale.app import app, main
 from forescale.commands import runs
+from forescale.commands import plan
 from forescale.commands import plans
 from forescale.commands import compute_to
 from forescale.commands import serve
@@ -45,6 +46,7 @@ __all__ = [
     "gain",
     "main",
     "next_runs",
+    "plan",
     "plans",
     "reconcile",
     "report",

@@ -1,0 +1,209 @@
+"""plan() -> Plan: one budget, from the runs that there are to what to train, to expect, to fear, and to try first."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pandas as pd
+
+from forescale.allocate import Allocation, allocate
+from forescale.budgets import Array, Quantity, check_splits, positive
+from forescale.drift import decades_outside
+from forescale.errors import DataError, ModelError
+from forescale.fit import Fit
+from forescale.forecast import Forecast, forecast
+from forescale.near_optimal import NearOptimal, near_optimal
+from forescale.next_runs import NextRuns, next_runs
+from forescale.regret import Regret, regret
+from forescale.returns import BEST, ReturnsToScale, returns
+from forescale.sensitivity import Sensitivity, sensitivity
+from forescale.units import CostModel, cost_model
+
+#: What small runs may cost before the budget is spent, as a share of it.
+FIRST = 0.01
+#: By what the size may be missed: what it would cost to train a model half or twice as large.
+MISSED = (0.5, 2.0)
+_SIZES, _RATIOS = 7, (5.0, 20.0, 80.0)
+_BEYOND = 2.0  # how far beyond the sizes of the runs fitted candidates may reach: a factor
+
+
+@dataclass(frozen=True, eq=False)
+class Plan:
+    """What a fit says of one budget.
+
+    Attributes
+    ----------
+    source : str
+        The fit.
+    flops : float
+        The budget.
+    split : Allocation
+        The best split, with its bands.
+    near : NearOptimal
+        All sizes that are nearly best.
+    run : tuple of float
+        Parameters and tokens of the run that is planned: the median N*, and all the tokens that it leaves money for.
+    expected : Forecast
+        The loss of that run.
+    decades : float
+        How far it is from the convex hull of the runs fitted, in decades of their inputs.
+    more : ReturnsToScale
+        What ten times the budget would buy.
+    hangs_on : Sensitivity
+        Which parameters N* hangs on.
+    missed : Regret
+        What it costs to train a model half or twice as large, at the same budget; entries of ``budget`` in this order.
+    first : NextRuns
+        Small runs to do before, by what they tell of N*.
+    """
+
+    source: str
+    flops: float
+    split: Allocation = field(repr=False)
+    near: NearOptimal = field(repr=False)
+    run: tuple[float, float]
+    expected: Forecast = field(repr=False)
+    decades: float
+    more: ReturnsToScale = field(repr=False)
+    hangs_on: Sensitivity = field(repr=False)
+    missed: Regret = field(repr=False)
+    first: NextRuns = field(repr=False)
+
+    def table(self, prob: float = 0.9) -> pd.DataFrame:
+        """Every band of the plan.
+
+        Parameters
+        ----------
+        prob : float
+            Probability mass of the equal-tailed interval.
+
+        Returns
+        -------
+        pandas.DataFrame
+            A row per quantity: part (split, loss, more, half the size, twice the size), quantity, median, lower, upper,
+            prob, interval.
+        """
+        columns = ["quantity", "median", "lower", "upper", "prob", "interval"]
+        split, gained = self.split.table(prob), self.more.table(prob)
+        priced = self.missed.table(prob)
+        parts = {
+            "split": split,
+            "loss": self.expected.table(prob).rename(columns={"kind": "quantity"}),
+            "more": gained[gained["more"] == BEST],
+            "half the size": priced.iloc[: len(priced) // 2],
+            "twice the size": priced.iloc[len(priced) // 2 :],
+        }
+        rows = [rows[columns].assign(part=part) for part, rows in parts.items()]
+        return pd.concat(rows, ignore_index=True)[["part", *columns]]
+
+    def __repr__(self) -> str:
+        return "\n".join(
+            [
+                f"Plan for {self.flops:.6g} FLOPs by {self.source}",
+                repr(self.split),
+                repr(self.near),
+                repr(self.expected),
+                repr(self.first),
+            ]
+        )
+
+
+def plan(
+    fit: Fit,
+    budget: Quantity,
+    *,
+    first: float = FIRST,
+    candidates: pd.DataFrame | None = None,
+    cost: str | CostModel = "6ND",
+    random_seed: int | np.random.Generator | None = None,
+) -> Plan:
+    """Plan one budget: what to train, what to expect, what could go wrong, which small runs to add first.
+
+    The planned run has the median N* and ``D = D(C, N*)``. Candidates for small runs are, unless others are given,
+    seven sizes evenly spread in log N over those of the runs fitted and a factor of two beyond, with 5, 20 and 80
+    tokens per parameter, as far as tokens reach no further beyond those of the runs and each costs no more than all
+    may cost together.
+
+    Parameters
+    ----------
+    fit : Fit
+        Of a law of n_params and n_tokens.
+    budget : float or str
+        Training compute in FLOPs.
+    first : float
+        What the small runs may cost together, as a share of the budget.
+    candidates : DataFrame, optional
+        n_params and n_tokens of small runs to choose from.
+    cost : str or CostModel
+        What training costs.
+    random_seed : int, Generator or None
+        Seed of the noise of the planned run.
+
+    Returns
+    -------
+    Plan
+        The answers of `allocate`, `near_optimal`, `forecast`, `returns`, `sensitivity`, `regret` and `next_runs`.
+
+    Raises
+    ------
+    DataError
+        If the budget is not one number above zero, or its share pays for no candidate.
+    ModelError
+        If it is no fit of runs, the law splits no compute, or draws have no optimum; see `allocate`.
+
+    References
+    ----------
+    Hoffmann et al. 2022, arXiv:2203.15556, section 3, for the question; the verbs above for the answers.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> fit = fs.load_fit("fit.nc")  # doctest: +SKIP
+    >>> fs.plan(fit, "1e24").table(prob=0.9)  # doctest: +SKIP
+    """
+    runs = getattr(fit, "observations", None)
+    if runs is None:
+        raise ModelError(f"a plan begins with runs, and {fit.name} has none: fit() a table, and plan with that")
+    check_splits(fit.law)
+    costs, flops = cost_model(cost), positive("budget", budget)
+    if len(flops) != 1:
+        raise DataError(f"a plan is for one budget; {len(flops)} were given. allocate() takes several")
+    if not 0 < first <= 1:
+        raise DataError(
+            f"first is the share of the budget that small runs may cost, above 0 and at most 1, not {first!r}"
+        )
+    split = allocate(fit, flops, cost=costs)
+    size = float(split.draws["n_params"].median())
+    run = {"n_params": size, "n_tokens": float(costs.n_tokens(flops[0], size))}
+    fitted = {name: runs.column(name) for name in run}
+    grid = _grid(fitted, costs, first * float(flops[0])) if candidates is None else candidates
+    return Plan(
+        source=fit.name,
+        flops=float(flops[0]),
+        split=split,
+        near=near_optimal(fit, flops, cost=costs),
+        run=(run["n_params"], run["n_tokens"]),
+        expected=forecast(fit, run, random_seed=random_seed),
+        decades=float(decades_outside(fitted, {name: np.array([at]) for name, at in run.items()}, tuple(run))[0]),
+        more=returns(fit, compute=flops, cost=costs),
+        hangs_on=sensitivity(fit, "n_params", compute=flops, cost=costs),
+        missed=regret(fit, np.repeat(flops, len(MISSED)), n_params=size * np.array(MISSED), cost=costs),
+        first=next_runs(fit, grid, "n_params", compute=flops, budget=first * float(flops[0]), cost=costs),
+    )
+
+
+def _grid(fitted: dict[str, Array], cost: CostModel, most: float) -> pd.DataFrame:
+    """Candidates in and a little beyond the range of the runs, that the money for small runs pays for one by one."""
+    low, high = fitted["n_params"].min(), _BEYOND * fitted["n_params"].max()
+    n_params, ratio = (axis.ravel() for axis in np.meshgrid(np.geomspace(low, high, _SIZES), _RATIOS, indexing="ij"))
+    n_tokens = ratio * n_params
+    flops = cost.flops(n_params, n_tokens)
+    tokens = fitted["n_tokens"]
+    useful = (flops <= most) & (n_tokens >= tokens.min() / _BEYOND) & (n_tokens <= tokens.max() * _BEYOND)
+    if not useful.any():
+        raise DataError(
+            f"{most:.6g} FLOPs pay for no run between {low:.3g} and {high:.3g} parameters: give a larger share of the "
+            "budget (first=), or candidates of your own"
+        )
+    return pd.DataFrame({"n_params": n_params[useful], "n_tokens": n_tokens[useful]})

@@ -19,5 +19,5 @@ def above_zero(s: Any) -> Any:
 
 
 def exp(s: Any) -> Any:
-    """exp(s), of at most e^700: a coefficient beyond any number is one of a power that is below any number."""
-    return np.exp(s - above_zero(s - 700))
+    """exp(s), between e^-700 and e^700: a coefficient beyond any number is one of a power that is so the other way."""
+    return np.exp(s - above_zero(s - 700) + above_zero(-700 - s))

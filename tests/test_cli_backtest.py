@@ -107,7 +107,7 @@ def test_a_scheduler_gives_the_same(kept):
     distributed = pytest.importorskip("distributed")
     with distributed.LocalCluster(n_workers=1, threads_per_worker=1, dashboard_address=":0") as workers:
         words = ["backtest", "openeurollm", "--cut", "1e20", "--baseline", "last-point", "--draws", 300, "-q", "--csv"]
-        here = call(*words, "--workers", 1).stdout
+        here = call(*words, "--workers", 2).stdout
         assert call(*words, "--scheduler", workers.scheduler_address).stdout == here
         assert "without a client" in refused(*words, "--workers", 2, "--scheduler", workers.scheduler_address)
 

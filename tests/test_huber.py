@@ -122,6 +122,8 @@ def test_a_table_without_noise_gives_its_parameters_back(law):
 
 @ALL
 def test_another_law_leaves_a_larger_objective(law):
+    if law.base is None and len(law.inputs) > 2:
+        pytest.skip("there is no law of fewer inputs that it is said to hold")
     other = law.base or get_law("shifted_power" if law.inputs == ("x",) else "chinchilla")
     other = other.renamed(dict(zip(other.inputs, law.inputs, strict=law.base is None)))
     frame, _ = table_of(other)
@@ -130,7 +132,7 @@ def test_another_law_leaves_a_larger_objective(law):
     )
     right, wrong = huber_fit(frame, other).objective, huber_fit(frame, law).objective
     # in other letters; where kappa = 1; or where what is further is without limit
-    nests = law.base or law.name in {"chinchilla", "kaplan_additive", "shifted_power", "coupled"}
+    nests = law.base or law.name in {"chinchilla", "kaplan_additive", "shifted_power", "coupled", "annealed"}
     assert (wrong < 1e-16) == bool(nests)
     assert right < 1e-16
 

@@ -174,7 +174,7 @@ def test_a_model_is_compiled_once_a_process(runs, request, cluster):
     *by_model, line = forecasters(models, ["last-point"])
     cuts = make_cuts(runs, "flops", np.quantile(runs.column("flops"), np.linspace(0.4, 0.8, 6)))
     told = [(who, cut) for who in (line, *by_model) for cut in cuts]
-    tasks = [Counted(Task(runs, "t", "flops", who, cut, Settings(300, 300), 20, 1)) for who, cut in told]
+    tasks = [Counted(Task(runs, "t", "flops", who, cut, Settings(600, 600), 20, 1)) for who, cut in told]
     done = run_all(tasks, "fits", progress=False, **where)
     assert {row["error"] for row in done} == {""}
     assert len({row["pid"] for row in done}) == 2

@@ -11,6 +11,7 @@ import xarray as xr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forescale import units
 from forescale.errors import DataError
 from forescale.units import (
     COST_MODELS,
@@ -210,8 +211,11 @@ def test_cost_model_takes_an_instance():
     assert cost_model(mine) is mine
 
 
-def test_registry_holds_every_cost_model():
-    assert set(COST_MODELS.values()) == set(CostModel.__subclasses__())
+def test_registry_holds_every_cost_model_that_a_name_says_all_of():
+    """Not what serving costs, which has a number of tokens that nobody but the user knows."""
+    assert set(COST_MODELS.values()) == {
+        cost for cost in CostModel.__subclasses__() if cost.__module__ == units.__name__
+    }
 
 
 def test_unknown_cost_model_lists_the_known():

@@ -164,7 +164,7 @@ def conclude(
     )
     if arguments.json:
         arguments.json.write_text(json.dumps({**where, **results}, indent=2) + "\n", encoding="utf-8")
-    if arguments.keep and beside and not arguments.smoke:
+    if beside and arguments.keep and not arguments.smoke:
         kept = json.loads(BESIDE.read_text(encoding="utf-8")) if BESIDE.is_file() else {}
         kept[where["benchmark"]] = {"date": where["date"][:10], "rows": [asdict(row) for row in beside]}
         BESIDE.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n", encoding="utf-8")

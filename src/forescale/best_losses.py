@@ -7,10 +7,8 @@ from typing import Any
 import numpy as np
 
 from forescale.laws import Law
-from forescale.optimum import Array, Values, has_closed_form, log_optimal_size, loss_on_line
+from forescale.optimum import COMPLEX_STEP, Array, Values, has_closed_form, log_optimal_size, loss_on_line
 from forescale.units import CostModel
-
-_STEP = 1e-30
 
 
 def best_loss(law: Law, cost: CostModel, log_compute: Any, values: Values) -> Array:
@@ -27,5 +25,5 @@ def best_slope(law: Law, cost: CostModel, log_compute: Array, values: Values) ->
     size = log_optimal_size(law, cost, known, values, closed=has_closed_form(law, cost))
     size = np.where(np.isfinite(size), size, np.nan)
     with np.errstate(all="ignore"):
-        slope = np.imag(loss_on_line(law, cost, size, known + 1j * _STEP, values)) / _STEP
+        slope = np.imag(loss_on_line(law, cost, size, known + 1j * COMPLEX_STEP, values)) / COMPLEX_STEP
     return np.where(np.isfinite(log_compute), slope, np.nan)

@@ -11,8 +11,8 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from forescale.draws import INTERVAL_KIND, Estimate, interval_rows, long_table
-from forescale.errors import DataError, ForescaleWarning, ModelError
+from forescale.draws import INTERVAL_KIND, Estimate, check_kind, interval_rows, long_table
+from forescale.errors import ForescaleWarning, ModelError
 from forescale.forecast import forecast
 from forescale.link_fit import LinkFit
 from forescale.link_model import SCATTER, draw_hits
@@ -93,9 +93,7 @@ class Downstream:
         ModelError
             If ``run`` is asked of an estimate that has no noise model.
         """
-        if kind not in (None, *KINDS):
-            raise DataError(f"a band is of kind 'mean' or 'run', not {kind!r}")
-        if kind is not None and kind not in self.draws:
+        if kind is not None and check_kind(kind) not in self.draws:
             raise ModelError(
                 f"{self.source} has no noise model, so there is no band for a new run; ask for kind='mean'"
             )

@@ -54,6 +54,13 @@ def check_prob(prob: float) -> float:
     return float(prob)
 
 
+def check_kind(kind: str) -> str:
+    """A kind of band that there is."""
+    if kind not in ("mean", "run"):
+        raise DataError(f"a band is of kind 'mean' or 'run', not {kind!r}")
+    return kind
+
+
 def interval_rows(draws: xr.DataArray, prob: float) -> pd.DataFrame:
     """Median and equal-tailed interval of each entry of ``draws`` over chain and draw.
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from forescale.catalog import load_model
 from forescale.checkpoints import POINTS, checkpoints, read_curves, schedule_of, single
-from forescale.draws import INTERVAL_KIND, band, long_table
+from forescale.draws import INTERVAL_KIND, band, check_kind, long_table
 from forescale.errors import DataError, ModelError
 from forescale.fit import Fit, fit
 from forescale.forecast import forecast
@@ -96,9 +96,7 @@ class Finish:
             A row per step and kind: step, peak_steps, cooling, kind, median, lower, upper (nats per token), prob,
             interval.
         """
-        if kind not in (None, "mean", "run"):
-            raise DataError(f"a band is of kind 'mean' or 'run', not {kind!r}")
-        wanted = ["mean", "run"] if kind is None else [kind]
+        wanted = ["mean", "run"] if kind is None else [check_kind(kind)]
         entries = pd.DataFrame({name: self.draws[name].to_numpy() for name in ("step", "peak_steps", "cooling")})
         return long_table(entries, {name: self.draws[name] for name in wanted}, "kind", prob)
 

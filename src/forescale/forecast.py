@@ -11,7 +11,7 @@ import pandas as pd
 import xarray as xr
 
 from forescale.budgets import Quantities, positive
-from forescale.draws import INTERVAL_KIND, Estimate, check_spread, interval_rows, long_table
+from forescale.draws import INTERVAL_KIND, Estimate, check_kind, check_spread, interval_rows, long_table
 from forescale.errors import DataError, ModelError
 from forescale.points import as_points
 from forescale.units import format_quantity
@@ -109,9 +109,7 @@ class Forecast:
 
     def _of_kind(self, kind: str | None) -> list[str]:
         """The kinds of band that are asked for."""
-        if kind not in (None, "mean", "run"):
-            raise DataError(f"a band is of kind 'mean' or 'run', not {kind!r}")
-        if kind is not None and kind not in self.draws:
+        if kind is not None and check_kind(kind) not in self.draws:
             raise ModelError(
                 f"{self.source} has no noise model, so there is no band for a new run; ask for kind='mean', or fit "
                 "a table of runs"

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from forescale.draws import INTERVAL_KIND, Estimate, is_single
+from forescale.draws import INTERVAL_KIND, Estimate, check_kind, is_single
 from forescale.errors import DataError, ModelError
 from forescale.fit import Fit
 from forescale.forecast import forecast
@@ -85,8 +85,7 @@ def freeze(
     >>> frozen.points["run"].tolist(), len(frozen.levels)
     (['70B,1.4T'], 25)
     """
-    if kind not in ("run", "mean"):
-        raise DataError(f"a band is of kind 'mean' or 'run', not {kind!r}")
+    check_kind(kind)
     if is_single(source.posterior):
         raise ModelError(f"{source.name} is a single draw, which has no probabilities to score; freeze a fit")
     seed = as_seed(random_seed)

@@ -27,6 +27,7 @@ from forescale.draws import INTERVAL_KIND, interval_rows
 from forescale.errors import DataError, ForescaleWarning, ModelError
 from forescale.laws import Law, get_law
 from forescale.observations import Observations
+from forescale.optimum import COMPLEX_STEP
 from forescale.seeds import as_seed
 
 Array = NDArray[np.float64]
@@ -38,7 +39,6 @@ _LEVELS, _EXPONENTS, _STARTS = (0.03, 0.1, 0.3, 1.0), (0.1, 0.2, 0.4, 0.8, 1.6),
 _DISTINCT, _OPTIMA = 1e-3, 3
 # The threshold comes down to delta by this factor at a time: far below the residuals the objective is all kinks.
 _LOWER = 30.0
-_COMPLEX_STEP = 1e-30
 
 
 @dataclass(frozen=True, eq=False)
@@ -241,7 +241,7 @@ class _Curve:
         at once: a law is made of operators, np.exp and np.log, which continue analytically. Where a power
         overflows, its term has vanished and the slope with it. [Squire & Trapp 1998, SIAM Review 40(1)]
         """
-        slopes = self.residuals(z + 1j * _COMPLEX_STEP * np.eye(z.size)).imag.T / _COMPLEX_STEP
+        slopes = self.residuals(z + 1j * COMPLEX_STEP * np.eye(z.size)).imag.T / COMPLEX_STEP
         return np.where(np.isfinite(slopes), slopes, 0.0)
 
 

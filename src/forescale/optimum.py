@@ -28,6 +28,8 @@ Values = Mapping[str, Any]
 _POINTS, _REACH = 97, 20.0
 #: Compute, in FLOPs, beyond which a loss counts as never reached: 10^16 times what Chinchilla took.
 MOST_FLOPS = 1e40
+#: Imaginary step of slopes by complex step: so small that its square is lost, and nothing is subtracted.
+COMPLEX_STEP = 1e-30
 #: Half width, in nats of compute, of the central difference behind a local exponent. The rounding of log N*,
 #: about 1e-6, is divided by it; a power law has no truncation error.
 _HALF_STEP = 0.5

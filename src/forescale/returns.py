@@ -17,7 +17,7 @@ from forescale.budgets import POOL, Array, Quantities, Quantity, positive, with_
 from forescale.draws import Estimate, band, kind_of_band, long_table
 from forescale.errors import DataError, ModelError
 from forescale.laws import Law
-from forescale.optimum import Values
+from forescale.optimum import COMPLEX_STEP, Values
 from forescale.points import as_points
 from forescale.units import CostModel, cost_model, format_quantity
 
@@ -32,7 +32,7 @@ QUANTITIES = {
     "elasticity": "-d ln L / d ln x",
     "reducible_elasticity": "-d ln (L - E) / d ln x",
 }
-_STEP, _SHOWN = 1e-30, 12
+_SHOWN = 12
 
 
 @dataclass(frozen=True, eq=False)
@@ -209,11 +209,11 @@ def _more(
     step, moved = 1.0, [way]
     if way == RATIO:
         n, d = (sizes[name] for name in _SPLIT)
-        step = _STEP / np.imag(np.log(cost.flops(n * np.exp(1j * _STEP), d * np.exp(1j * _STEP))))
+        step = COMPLEX_STEP / np.imag(np.log(cost.flops(n * np.exp(1j * COMPLEX_STEP), d * np.exp(1j * COMPLEX_STEP))))
         growth, moved = _growth(cost, n, d, factor), list(_SPLIT)
     more = {**sizes, **{name: sizes[name] * growth for name in moved}}
-    nudged = {**sizes, **{name: sizes[name] * np.exp(1j * _STEP * step) for name in moved}}
-    slope = -np.imag(law(nudged, values)) / _STEP
+    nudged = {**sizes, **{name: sizes[name] * np.exp(1j * COMPLEX_STEP * step) for name in moved}}
+    slope = -np.imag(law(nudged, values)) / COMPLEX_STEP
     return _told(law, law(sizes, values), law(more, values), slope, values)
 
 

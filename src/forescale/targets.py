@@ -22,7 +22,7 @@ from forescale.budgets import DECADES, POOL, Quantities, check_splits, positive,
 from forescale.draws import Estimate
 from forescale.errors import DataError, ModelError
 from forescale.laws import Law
-from forescale.optimum import Values, closed_log_size, has_closed_form, log_optimal_size, loss_on_line
+from forescale.optimum import COMPLEX_STEP, Values, closed_log_size, has_closed_form, log_optimal_size, loss_on_line
 from forescale.points import as_points
 from forescale.trends import PARAMETERS, SCALES, Trends, log_crossing
 from forescale.units import CostModel, cost_model
@@ -41,7 +41,6 @@ LABELS = {
 #: Forecasts whose spread is told as they are; that of the others, in the log.
 PLAIN = {"loss", "a"}
 
-_STEP = 1e-30
 #: Spacing of the differences in log N about a searched optimum; with five points their truncation, about
 #: h^4 alpha^4 / 30, and the rounding of what they subtract, about 1e-16 / h, are both below 1e-11.
 _SPACING = 1e-2
@@ -180,7 +179,7 @@ class Split(Target):
         return loss_on_line(self.law, self.cost, log_size, self.log_compute, values)
 
     def _slope(self, log_size: Any, values: Values) -> Array:
-        return np.asarray(np.imag(self._loss(log_size + 1j * _STEP, values)) / _STEP)
+        return np.asarray(np.imag(self._loss(log_size + 1j * COMPLEX_STEP, values)) / COMPLEX_STEP)
 
     def _curvature(self, log_size: Array, values: Values) -> Array:
         return np.asarray(_difference(lambda size: self._slope(size, values), log_size))
@@ -252,7 +251,8 @@ def complex_step(function: Callable[[Values], Any], values: Values, names: Itera
     ``d f / d theta = Im f(theta + ih) / h`` with h = 1e-30, exact to rounding.
     """
     with np.errstate(all="ignore"):
-        slopes = [np.imag(function({**values, name: values[name] + 1j * _STEP})) / _STEP for name in names]
+        nudged = ({**values, name: values[name] + 1j * COMPLEX_STEP} for name in names)
+        slopes = [np.imag(function(each)) / COMPLEX_STEP for each in nudged]
     return np.stack(np.broadcast_arrays(*slopes))
 
 

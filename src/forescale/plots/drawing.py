@@ -8,13 +8,16 @@ from __future__ import annotations
 
 from typing import Any
 
+import pandas as pd
+import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from forescale.draws import INTERVAL_KIND
+from forescale.draws import INTERVAL_KIND, is_single
+from forescale.forecast import CURVE
 from forescale.units import format_quantity
 
 BLUE, GREY = "#0072B2", "#666666"
@@ -91,6 +94,13 @@ def note(ax: Axes, text: str, at: tuple[float, float], offset: tuple[float, floa
 def mass(prob: float) -> str:
     """An interval's probability and kind, in words."""
     return f"{100 * prob:g} % {INTERVAL_KIND}"
+
+
+def curve_band(ax: Axes, rows: pd.DataFrame, across: str, draws: xr.Dataset, prob: float) -> None:
+    """The band of a law's curve about its median, against a column of the rows; none where there is a single draw."""
+    if not is_single(draws):
+        told = f"mean ({CURVE}), {mass(prob)}"
+        ax.fill_between(rows[across], rows["lower"], rows["upper"], color=BLUE, alpha=0.25, lw=0, label=told)
 
 
 def log_axis(ax: Axes, which: str, quantity: str) -> None:

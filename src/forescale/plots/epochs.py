@@ -8,10 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from forescale.allocate import Allocation
-from forescale.draws import is_single
 from forescale.errors import DataError
-from forescale.forecast import CURVE
-from forescale.plots.drawing import BLUE, LABELS, axes, finish_below, log_axis, mass, panels, style
+from forescale.plots.drawing import BLUE, LABELS, axes, curve_band, finish_below, log_axis, panels, style
 from forescale.units import format_quantity
 
 _PANELS = {"epochs": "epochs D*/U", "n_params": "size N* (parameters)", "loss": "loss (nats per token)"}
@@ -68,9 +66,7 @@ def plot_epochs(
     for panel, quantity in zip(panels(ax, 1, 3, across=0.32, down=0)[0], _PANELS, strict=True):
         rows = table[table["quantity"] == quantity]
         panel.plot(rows["flops"], rows["median"], color=BLUE, lw=1.6, label=f"{format_quantity(pool)} different tokens")
-        if not is_single(draws):
-            told = f"mean ({CURVE}), {mass(prob)}"
-            panel.fill_between(rows["flops"], rows["lower"], rows["upper"], color=BLUE, alpha=0.25, lw=0, label=told)
+        curve_band(panel, rows, "flops", draws, prob)
         if without is not None:
             color, dashes, _ = style(1)
             flops, line = _median(without, quantity, pool)

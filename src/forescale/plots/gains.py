@@ -6,10 +6,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from forescale.compute_gain import ComputeGain
-from forescale.draws import is_single
 from forescale.errors import DataError
-from forescale.forecast import CURVE
-from forescale.plots.drawing import BLUE, GREY, axes, finish, log_axis, mass
+from forescale.plots.drawing import BLUE, GREY, axes, curve_band, finish, log_axis
 
 
 def plot_gain(gain: ComputeGain, ax: Axes | None = None, *, prob: float = 0.9) -> Axes:
@@ -46,9 +44,7 @@ def plot_gain(gain: ComputeGain, ax: Axes | None = None, *, prob: float = 0.9) -
         raise DataError("a curve of gains needs two budgets or more, say compute=numpy.geomspace(1e20, 1e25, 21)")
     ax = axes(ax)
     ax.plot(table["flops"], table["median"], color=BLUE, lw=1.5, label="median")
-    if not is_single(gain.draws):
-        told = f"mean ({CURVE}), {mass(prob)}"
-        ax.fill_between(table["flops"], table["lower"], table["upper"], color=BLUE, alpha=0.25, lw=0, label=told)
+    curve_band(ax, table, "flops", gain.draws, prob)
     ax.axhline(1, color=GREY, lw=1, ls=(0, (4, 2)), label="no gain")
     log_axis(ax, "x", "flops")
     log_axis(ax, "y", "gain: times less compute")

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from forescale.draws import is_single
 from forescale.errors import DataError
-from forescale.forecast import CURVE
-from forescale.plots.drawing import BLUE, axes, finish, log_axis, mass
+from forescale.plots.drawing import BLUE, axes, curve_band, finish, log_axis
 from forescale.regret import Regret
 
 _WORDS = {
@@ -57,9 +55,7 @@ def plot_regret(regret: Regret, ax: Axes | None = None, *, quantity: str = "wast
         )
     ax = axes(ax)
     ax.plot(table["flops"], table["median"], color=BLUE, lw=1.5, label="median")
-    if not is_single(regret.draws):
-        told = f"mean ({CURVE}), {mass(prob)}"
-        ax.fill_between(table["flops"], table["lower"], table["upper"], color=BLUE, alpha=0.25, lw=0, label=told)
+    curve_band(ax, table, "flops", regret.draws, prob)
     log_axis(ax, "x", "flops")
     ax.set_ylabel(_WORDS[quantity])
     ax.set_ylim(bottom=0)

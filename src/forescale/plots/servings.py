@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from forescale.draws import is_single
 from forescale.errors import DataError
-from forescale.forecast import CURVE
-from forescale.plots.drawing import BLUE, axes, finish_below, log_axis, mass
+from forescale.plots.drawing import BLUE, axes, curve_band, finish_below, log_axis
 from forescale.serve import Serving
 
 _WORDS = {
@@ -57,9 +55,7 @@ def plot_serving(serving: Serving, ax: Axes | None = None, *, quantity: str = "s
         raise DataError("one demand is a point, and a curve needs two or more, say numpy.geomspace(1e11, 1e15, 30)")
     ax = axes(ax)
     ax.plot(table["demand"], table["median"], color=BLUE, lw=1.5, label="median")
-    if not is_single(serving.draws):
-        told = f"mean ({CURVE}), {mass(prob)}"
-        ax.fill_between(table["demand"], table["lower"], table["upper"], color=BLUE, alpha=0.25, lw=0, label=told)
+    curve_band(ax, table, "demand", serving.draws, prob)
     log_axis(ax, "x", "tokens served over the life of the model (tokens)")
     if quantity in ("n_params", "n_tokens"):
         log_axis(ax, "y", quantity)

@@ -25,6 +25,7 @@ from numpy.typing import NDArray
 from scipy.special import expit, logsumexp
 
 from forescale.model import Model
+from forescale.priors import Prior
 
 Array = NDArray[np.float64]
 _KEPT = 0.5  # effective part of the particles that a step leaves
@@ -57,6 +58,34 @@ def temper(model: Model, data: Mapping[str, Any], draws: int, rng: np.random.Gen
         The model, its law as it is fitted to these data.
     data : mapping of str to array, shape (run,)
         What the likelihood sees.
+    draws, rng
+        As for `temper_priors`.
+    """
+    observed = data["observed_log_loss"]
+
+    def log_likelihood(free: Mapping[str, Array]) -> Array:
+        free = {name: value[:, None] for name, value in free.items()}
+        error = observed - model.log_curve(data, {**free, **model.printed(free)})
+        return np.asarray(model.noise.logpdf(error, free, data.get("log_loss_se", 0.0)).sum(axis=1))
+
+    return temper_priors(model.free_priors(), log_likelihood, draws, rng)
+
+
+def temper_priors(
+    priors: Mapping[str, Prior],
+    log_likelihood: Callable[[Mapping[str, Array]], Array],
+    draws: int,
+    rng: np.random.Generator,
+) -> Tempered:
+    """Draw from the posterior of independent priors and a likelihood.
+
+    Parameters
+    ----------
+    priors : mapping of str to Prior
+        Of each parameter.
+    log_likelihood : callable
+        From draws of the parameters, shape (draw,) each, to the log probability (density) of the data, shape (draw,).
+        Where it is not a number the likelihood is taken as zero.
     draws : int
         Number of particles.
     rng : Generator
@@ -67,8 +96,16 @@ def temper(model: Model, data: Mapping[str, Any], draws: int, rng: np.random.Gen
     Tempered
         Draws and the evidence, of this one run; how far runs differ is their error.
     """
-    prior, likelihood, back = _densities(model, data)
-    z = _to_line(model, model.sample_prior(draws, rng))
+
+    def prior(z: Array) -> Array:
+        free, log_jacobian = _from_line(priors, z)
+        return _no_nan(sum((prior.logpdf(free[name]) for name, prior in priors.items()), log_jacobian))
+
+    def likelihood(z: Array) -> Array:
+        with np.errstate(all="ignore"):
+            return _no_nan(log_likelihood(_from_line(priors, z)[0]))
+
+    z = _to_line(priors, {name: prior.sample(draws, rng) for name, prior in priors.items()})
     at_prior, at_data = prior(z), likelihood(z)
     power, log_evidence, stride = 0.0, 0.0, 1.0
     while power < 1:
@@ -86,47 +123,30 @@ def temper(model: Model, data: Mapping[str, Any], draws: int, rng: np.random.Gen
             moved = np.log(rng.uniform(size=draws)) < gain
             z[moved], at_prior[moved], at_data[moved] = there[moved], prior_there[moved], data_there[moved]
             stride *= float(np.exp(moved.mean() - 0.25))
-    return Tempered(back(z)[0], log_evidence)
+    return Tempered(_from_line(priors, z)[0], log_evidence)
 
 
-def _densities(
-    model: Model, data: Mapping[str, Any]
-) -> tuple[Callable[[Array], Array], Callable[[Array], Array], Callable[[Array], tuple[dict[str, Array], Array]]]:
-    """Log prior and log likelihood of points on the line, shape (draw, parameter), and the way back from there."""
-    priors, observed = model.free_priors(), data["observed_log_loss"]
-
-    def back(z: Array) -> tuple[dict[str, Array], Array]:
-        free, log_jacobian = {}, np.zeros(len(z))
-        for (name, prior), at in zip(priors.items(), z.T, strict=True):
-            low, high = prior.support
-            if np.isfinite([low, high]).all():
-                free[name] = low + (high - low) * expit(at)
-                log_jacobian += np.log(high - low) - np.logaddexp(0, at) - np.logaddexp(0, -at)
-            elif np.isfinite(low):
-                free[name] = low + np.exp(at)
-                log_jacobian += at
-            else:
-                free[name] = at
-        return free, log_jacobian
-
-    def prior(z: Array) -> Array:
-        free, log_jacobian = back(z)
-        return _no_nan(sum((prior.logpdf(free[name]) for name, prior in priors.items()), log_jacobian))
-
-    def likelihood(z: Array) -> Array:
-        free = {name: value[:, None] for name, value in back(z)[0].items()}
-        with np.errstate(all="ignore"):  # where the law is not a number, the likelihood is zero
-            error = observed - model.log_curve(data, {**free, **model.printed(free)})
-            return _no_nan(model.noise.logpdf(error, free, data.get("log_loss_se", 0.0)).sum(axis=1))
-
-    return prior, likelihood, back
+def _from_line(priors: Mapping[str, Prior], z: Array) -> tuple[dict[str, Array], Array]:
+    """Parameters from points on the line, shape (draw, parameter), and the log of the Jacobian."""
+    free, log_jacobian = {}, np.zeros(len(z))
+    for (name, prior), at in zip(priors.items(), z.T, strict=True):
+        low, high = prior.support
+        if np.isfinite([low, high]).all():
+            free[name] = low + (high - low) * expit(at)
+            log_jacobian += np.log(high - low) - np.logaddexp(0, at) - np.logaddexp(0, -at)
+        elif np.isfinite(low):
+            free[name] = low + np.exp(at)
+            log_jacobian += at
+        else:
+            free[name] = at
+    return free, log_jacobian
 
 
-def _to_line(model: Model, draws: Any) -> Array:
+def _to_line(priors: Mapping[str, Prior], draws: Mapping[str, Array]) -> Array:
     """Prior draws where each parameter runs from minus to plus infinity, shape (draw, parameter)."""
     columns = []
-    for name, prior in model.free_priors().items():
-        values, (low, high) = draws[name].to_numpy()[0], prior.support
+    for name, prior in priors.items():
+        values, (low, high) = draws[name], prior.support
         if np.isfinite([low, high]).all():
             share = np.clip((values - low) / (high - low), 1e-12, 1 - 1e-12)
             columns.append(np.log(share) - np.log1p(-share))

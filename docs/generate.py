@@ -44,7 +44,7 @@ GROUPS = {
     "Learning curves": "finish Finish checkpoints Schedule breaks Breaks",
     "Downstream": "Outcomes fit_link LinkFit load_link list_links LinkModel downstream Downstream reach Reach "
     "emergence Emergence",
-    "Families": "fit_families Families Family shrinkage Shrinkage",
+    "Families": "fit_families Families Family load_families shrinkage Shrinkage",
     "Routed models": "effective_params EffectiveParams routing_cutoff RoutingCutoff",
     "Fine-tuned models": "effective_data EffectiveData",
     "Exponents as theory reads them": "intrinsic_dimension IntrinsicDimension zipf_exponent ZipfExponent",

@@ -37,7 +37,7 @@ LAYERS = [
     {"power_split"},
     {"trend_models", "envelope"},
     {"archive", "emergence", "trend_fit", "left_out", "frozen_forecast", "families"},
-    {"family_fit"},
+    {"family_fit", "family_archive"},
     {
         "forecast",
         "next_runs",

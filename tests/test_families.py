@@ -10,7 +10,7 @@ from commandline import call, check_page, refused
 import forescale as fs
 from forescale.cuts import make_cuts
 from forescale.draws import Estimate
-from forescale.errors import DataError, ModelError
+from forescale.errors import DataError, FileError, ModelError
 from forescale.family_model import FamilyModel, Weights, scales_with_loss, with_usual_spreads
 from forescale.spreads import LEVEL, scaled
 from forescale.tasks import forecasters
@@ -251,6 +251,22 @@ def test_the_figure_has_a_line_for_each_family(made):
     table = own.table(0.8)
     assert table["own_median"].isna().all()
     assert (table["lower"] < table["upper"]).all()
+
+
+def test_a_file_holds_families_whole(made, tmp_path):
+    families, _ = made
+    path = families.save(tmp_path / "families.nc")
+    again = fs.load_families(path)
+    assert (again.labels, again.by, again.model) == (families.labels, families.by, families.model)
+    assert again.observations.sha256 == families.observations.sha256
+    assert (again.joint.seed, again.joint.settings) == (families.joint.seed, families.joint.settings)
+    assert again["family 0"].posterior.equals(families["family 0"].posterior)
+    assert again.new.posterior.equals(families.new.posterior)
+    assert repr(again) == repr(families)
+    with pytest.raises(FileError, match=r"what forescale.load_families\(\) reads, and not load_fit\(\)"):
+        fs.load_fit(path)
+    with pytest.raises(FileError, match="no such file"):
+        fs.load_families(tmp_path / "nowhere.nc")
 
 
 # Backtests

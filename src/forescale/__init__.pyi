@@ -52,6 +52,7 @@ from .errors import ForescaleWarning as ForescaleWarning
 from .errors import ModelError as ModelError
 from .families import Families as Families
 from .families import Family as Family
+from .family_archive import load_families as load_families
 from .family_fit import fit_families as fit_families
 from .finish import Finish as Finish
 from .finish import finish as finish

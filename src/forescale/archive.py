@@ -1,4 +1,4 @@
-"""A fit as an ArviZ DataTree, and as one NetCDF file from which it can be redone."""
+"""A fit as an ArviZ DataTree, and as one NetCDF file from which it can be redone; what such files share."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from forescale.observations import Observations
 from forescale.sampling import Settings
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
 FORMAT = 1
+FIT = "fit"  # what a file is of, if it does not say
 POINTWISE_MOST = 20_000_000  # values (draws x runs) in a pointwise group: 160 MB; beyond it, draws are thinned
 _PRIOR = 4  # stream of random numbers, beside those of forescale.fit
 _LIBRARIES = ("forescale", "pymc", "nutpie", "pytensor", "numba", "arviz", "numpy", "xarray")
@@ -55,21 +56,27 @@ def to_tree(fit: Fit) -> xr.DataTree:
         "log_likelihood": xr.Dataset({"log_loss": likelihood}, attrs=step),
         "posterior_predictive": xr.Dataset({"log_loss": predicted}, attrs=step),
         "observed_data": xr.Dataset({"log_loss": log_loss}),
-        "constant_data": _table(runs, error["run"]),
+        "constant_data": table_of(runs),
     }
     tree = xr.DataTree.from_dict(groups)
-    tree.attrs = _attributes(fit)
+    tree.attrs = attributes(FIT, model, runs, fit.seed, fit.settings)
+    tree.attrs["residual_scale_p"] = fit.diagnostics.residual_scale_p
     return tree
 
 
 def save(fit: Fit, path: str | Path) -> Path:
     """Write the fit's tree as NetCDF, whole or not at all."""
+    return write_tree(fit.tree, path)
+
+
+def write_tree(tree: xr.DataTree, path: str | Path) -> Path:
+    """Write a tree as NetCDF, whole or not at all."""
     small = {"zlib": True, "complevel": 1}
     packed = {
         f"/{group}": {str(name): small for name, values in node.data_vars.items() if values.dtype.kind in "fiu"}
-        for group, node in fit.tree.children.items()
+        for group, node in tree.children.items()
     }
-    return write_whole(path, lambda beside: fit.tree.to_netcdf(beside, engine="h5netcdf", encoding=packed))
+    return write_whole(path, lambda beside: tree.to_netcdf(beside, engine="h5netcdf", encoding=packed))
 
 
 def load_fit(path: str | Path) -> Fit:
@@ -96,9 +103,20 @@ def load_fit(path: str | Path) -> Fit:
     >>> fs.fit(fs.load_dataset("hoffmann2022"), random_seed=1).save("fit.nc")  # doctest: +SKIP
     >>> fs.load_fit("fit.nc").summary(prob=0.9)  # doctest: +SKIP
     """
+    return read_tree(path, FIT, _from_tree)
+
+
+def read_tree[T](path: str | Path, kind: str, made: Callable[[xr.DataTree], T]) -> T:
+    """What ``made`` makes of the tree in a file of a kind.
+
+    Raises
+    ------
+    FileError
+        If the file is absent, truncated, of another kind, or written in a format newer than this one reads.
+    """
     path = Path(path)
     if not path.is_file():
-        raise FileError(f"{path}: no such file; fit.save(path) or `forescale fit` writes one")
+        raise FileError(f"{path}: no such file; .save(path) of what was fitted writes one, as does `forescale fit`")
     try:
         with xr.open_datatree(path, engine="h5netcdf") as opened:
             tree = opened.load()
@@ -112,8 +130,10 @@ def load_fit(path: str | Path) -> Fit:
             f"{path}: written in format {found} by forescale {tree.attrs.get('forescale_version', '?')}; this "
             f"forescale {version('forescale')} reads up to format {FORMAT}: upgrade it"
         )
+    if (other := tree.attrs.get("forescale_kind", FIT)) != kind:
+        raise FileError(f"{path}: what forescale.load_{other}() reads, and not load_{kind}()")
     try:
-        return _from_tree(tree)
+        return made(tree)
     except (KeyError, ValueError, ForescaleError) as error:
         raise FileError(f"{path}: a forescale fit with a part missing or damaged: {error}") from error
 
@@ -121,15 +141,9 @@ def load_fit(path: str | Path) -> Fit:
 def _from_tree(tree: xr.DataTree) -> Fit:
     attrs = tree.attrs
     posterior, stats = tree["posterior"].to_dataset(), tree["sample_stats"].to_dataset()
-    columns = {str(name): values.values for name, values in tree["constant_data"].to_dataset().variables.items()}
-    runs = Observations(
-        columns, attrs["observations_name"], json.loads(attrs["counts_embeddings"]), tuple(json.loads(attrs["notes"]))
-    )
-    if runs.sha256 != attrs["observations_sha256"]:
-        raise ValueError("the table of runs is not the one that was fitted (sha256 differs)")
     result = Fit(
         model=Model.from_toml(attrs["model_card"]),
-        observations=runs,
+        observations=runs_of(tree),
         posterior=posterior,
         sample_stats=stats,
         seed=int(attrs["random_seed"]),
@@ -140,24 +154,44 @@ def _from_tree(tree: xr.DataTree) -> Fit:
     return result
 
 
-def _table(runs: Observations, names: xr.DataArray) -> xr.Dataset:
+def runs_of(tree: xr.DataTree) -> Observations:
+    """The table of runs that a tree holds.
+
+    Raises
+    ------
+    ValueError
+        If it is not the one that was fitted.
+    """
+    attrs = tree.attrs
+    columns = {str(name): values.values for name, values in tree["constant_data"].to_dataset().variables.items()}
+    runs = Observations(
+        columns, attrs["observations_name"], json.loads(attrs["counts_embeddings"]), tuple(json.loads(attrs["notes"]))
+    )
+    if runs.sha256 != attrs["observations_sha256"]:
+        raise ValueError("the table of runs is not the one that was fitted (sha256 differs)")
+    return runs
+
+
+def table_of(runs: Observations) -> xr.Dataset:
+    """A table of runs as a group of a tree, dims run."""
     columns: Mapping[str, Any] = runs.columns
     values = {name: ("run", values) for name, values in columns.items() if name != "run"}
-    return xr.Dataset(values, coords={"run": names})
+    return xr.Dataset(values, coords={"run": columns["run"]})
 
 
-def _attributes(fit: Fit) -> dict[str, Any]:
+def attributes(kind: str, model: Model, runs: Observations, seed: int, settings: Settings) -> dict[str, Any]:
+    """What a tree says of how its draws were made, so that they can be made again."""
     return {
         "forescale_format": FORMAT,
+        "forescale_kind": kind,
         "forescale_version": version("forescale"),
         "versions": json.dumps({name: version(name) for name in _LIBRARIES}),
-        "model_card": fit.model.to_toml(),
-        "observations_name": fit.observations.name,
-        "observations_sha256": fit.observations.sha256,
-        "counts_embeddings": json.dumps(fit.observations.counts_embeddings),
-        "notes": json.dumps(fit.observations.notes),
-        "random_seed": fit.seed,
-        "settings": json.dumps(fit.settings.as_dict()),
+        "model_card": model.to_toml(),
+        "observations_name": runs.name,
+        "observations_sha256": runs.sha256,
+        "counts_embeddings": json.dumps(runs.counts_embeddings),
+        "notes": json.dumps(runs.notes),
+        "random_seed": seed,
+        "settings": json.dumps(settings.as_dict()),
         "sampler": "nutpie NUTS, low-rank mass matrix",
-        "residual_scale_p": fit.diagnostics.residual_scale_p,
     }

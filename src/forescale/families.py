@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ import xarray as xr
 
 from forescale.draws import INTERVAL_KIND, band, interval_rows
 from forescale.errors import DataError
-from forescale.family_model import FamilyModel
+from forescale.family_model import FamilyModel, factor_name
 from forescale.joint import Joint
 from forescale.laws import Law
 from forescale.model import Model
@@ -107,8 +108,9 @@ class Families:
     labels : tuple of str
         The families, in alphabetical order.
     joint : Joint
-        Draws of what is shared (dims chain, draw), of spreads (``E_spread``), and of what the sampler moved in; with
-        seed, settings and diagnostics.
+        Draws of what is shared (dims chain, draw), of spreads (``E_spread``), and of the log of what each family's
+        parameters are times the shared ones (``E_log_factor``, dims chain, draw, family); with seed, settings and
+        diagnostics.
     """
 
     model: Model
@@ -152,18 +154,16 @@ class Families:
         """The runs of a family."""
         return self.observations.where(self.observations.labels(self.by) == label)
 
-    @cached_property
+    @property
     def log_factors(self) -> xr.Dataset:
         """Logs of what each varied parameter of each family is times the shared one; dims (chain, draw, family)."""
-        draws, posterior = self._families, self.joint.posterior
-        member = np.searchsorted(self.labels, self.observations.labels(self.by))
-        data = draws.data(self.model.data(self.observations), member)
-        shape = posterior.sizes["chain"], posterior.sizes["draw"]
-        flat = {str(name): values.values.reshape(-1, *values.shape[2:]) for name, values in posterior.items()}
-        found = draws.log_factors(flat, data)
-        dims = ("chain", "draw", "family")
-        made = {name: (dims, values.reshape(*shape, -1)) for name, values in found.items()}
-        return xr.Dataset(made, {**posterior.coords, "family": list(self.labels)})
+        return xr.Dataset({name: self.joint.posterior[factor_name(name)] for name in self.model.families})
+
+    def save(self, path: str | Path) -> Path:
+        """Write everything to one NetCDF file, whole or not at all; ``load_families`` reads it."""
+        from forescale.family_archive import save
+
+        return save(self, path)
 
     def table(self, prob: float = 0.9) -> pd.DataFrame:
         """What families share, and by how much they differ.

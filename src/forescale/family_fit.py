@@ -103,7 +103,7 @@ def fit_families(
     families = FamilyModel(believed, len(labels))
     data = families.data(believed.data(observations), member)
     what = f"the families of {observations.name}"
-    joint = sample_families(what, families, data, settings, seed, progress=progress)
+    joint = sample_families(what, families, labels.tolist(), data, settings, seed, progress=progress)
     return Families(believed, observations, by, tuple(labels.tolist()), joint)
 
 

@@ -236,6 +236,11 @@ class FamilyModel:
         return {name: draws[f"{name}_spread"][:, None] * rest[name] for name in self.varied}
 
 
+def factor_name(parameter: str) -> str:
+    """What a posterior calls the log of a family's parameter over the shared one."""
+    return f"{parameter}_log_factor"
+
+
 def scales_with_loss(model: Model) -> bool:
     """Whether the law times a factor is that law with floor and effects times it, so that families may differ in it."""
     if not (model.law.floor or model.law.terms) or model.law.judged is not None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from forescale import coordinates
 from forescale.compilation import compile_density
-from forescale.family_model import DIRECTION, MEMBER, FamilyModel, Weights
+from forescale.family_model import DIRECTION, MEMBER, FamilyModel, Weights, factor_name
 from forescale.joint import Joint, sample_checked
 from forescale.sampling import JITTER, Draws, Settings, run_nuts
 
@@ -32,15 +32,21 @@ _SAMPLERS: dict[Any, _Sampler] = {}
 
 
 def sample_families(
-    what: str, families: FamilyModel, data: Mapping[str, Any], settings: Settings, seed: int, *, progress: bool | None
+    what: str,
+    families: FamilyModel,
+    labels: Sequence[str],
+    data: Mapping[str, Any],
+    settings: Settings,
+    seed: int,
+    *,
+    progress: bool | None,
 ) -> Joint:
     """Sample the posterior of families; see `forescale.joint.sample_joint`.
 
     Returns
     -------
     Joint
-        Of shared parameters, as drawn (``A_effect``); of spreads, ``E_spread``; and by family, ``E_rest`` and
-        ``direction_0`` and more, from which `FamilyModel.log_factors` are made.
+        Of shared parameters, as drawn (``A_effect``); of spreads, ``E_spread``; and by family, ``E_log_factor``.
     """
     key = (families.model.to_toml(), families.model.law.function, families.count)
     if key not in _SAMPLERS:
@@ -49,9 +55,20 @@ def sample_families(
 
     def draw(attempt: Settings) -> Draws:
         drawn, stats = run_nuts(sampler.ready(data), attempt, seed, progress)
-        return Draws(sampler.named(drawn, data).assign_coords(stats.coords), stats)
+        posterior = _by_factors(families, sampler.named(drawn, data), data)
+        return Draws(posterior.assign_coords({**stats.coords, "family": list(labels)}), stats)
 
     return sample_checked(what, draw, settings, seed)
+
+
+def _by_factors(families: FamilyModel, drawn: xr.Dataset, data: Mapping[str, Any]) -> xr.Dataset:
+    """Draws with logs of factors in place of the coordinates that these are made of."""
+    shape = drawn.sizes["chain"], drawn.sizes["draw"]
+    flat = {str(name): values.values.reshape(-1, *values.shape[2:]) for name, values in drawn.items()}
+    factors = families.log_factors(flat, data)
+    dims = ("chain", "draw", "family")
+    made = {factor_name(name): (dims, values.reshape(*shape, -1)) for name, values in factors.items()}
+    return drawn.drop_vars([name for name, values in drawn.items() if "family" in values.dims]).assign(made)
 
 
 def _compile(families: FamilyModel, data: Mapping[str, Any]) -> _Sampler:
@@ -140,4 +157,4 @@ def _compile_plainly(families: FamilyModel, data: Mapping[str, Any]) -> _Sampler
     def ready(data: Mapping[str, Any]) -> Any:
         return nutpie.compile_pymc_model(families.build(data, families.weights(data)), var_names=names)
 
-    return _Sampler(ready, lambda draws, _: draws[names].drop_vars("family"))
+    return _Sampler(ready, lambda draws, _: draws[names].drop_vars("family", errors="ignore"))

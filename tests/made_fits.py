@@ -21,7 +21,7 @@ def made_fit(
     rng = np.random.default_rng(0)
     n_params = np.geomspace(1e8, 1e10, 30)
     columns = {"n_params": n_params, "n_tokens": 20 * n_params, "flops": 120 * n_params**2}
-    loss = model.law(columns, values) * np.exp(scatter * rng.standard_normal(30))
+    loss = model.law({**columns, **extra}, values) * np.exp(scatter * rng.standard_normal(30))
     draws = {name: value * np.exp(spread * rng.standard_normal((2, 100))) for name, value in values.items()}
     for name, term in model.law.terms.items():
         if model.prior_name(name) != name:

@@ -44,7 +44,7 @@ def test_json_and_csv_equal_the_library(table, links):
     document = json.loads(call(*words, "--accuracy", "0.7", "--json").stdout)
     assert [row["median"] for row in document["rows"]] == list(expected["median"])
     assert document["interval"] == "equal-tailed"
-    assert len(document["reach"]) == 4
+    assert len(document["reach"]) == 8
     assert len(document["link_rows"]) == 10
     csv = call(*words, "--csv").stdout
     assert csv.splitlines()[0].split(",") == list(expected)

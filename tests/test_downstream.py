@@ -106,6 +106,14 @@ def test_reach_inverts_the_chain(hoffmann_fit):
     assert float(fs.downstream(made, hoffmann_fit, **at).draws["mean"].median()) == pytest.approx(0.8, abs=1e-3)
     assert found.probability(flops)["one"] == pytest.approx(0.5, abs=0.01)
     assert found.probability()["one"] == 1.0
+    one = fs.published("besiroglu2024")
+    hardware = fs.Accelerator(peak=1e15, utilisation=0.5, per_hour=2.0)
+    known = replace(one, posterior=one.posterior.isel(chain=[0], draw=[0]))
+    told = fs.reach(made, known, 0.8, on=hardware)
+    takes = fs.compute_to(known, float(told.draws["loss"][0, 0, 0]), on=hardware).draws
+    for name in ("n_params", "n_tokens", "money"):
+        np.testing.assert_allclose(told.draws[name], takes[name].item())
+    assert set(told.table()["quantity"]) == {"loss", "flops", "n_params", "n_tokens", *told.units}
 
 
 def test_what_cannot_be_reached_is_infinite_in_every_quantile(hoffmann_fit):

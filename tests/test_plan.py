@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from commandline import call, check_page, refused
 from made_fits import CHINCHILLA, POWER, made_fit
+from test_recovery import TRUTH
 
 import forescale as fs
 
@@ -26,7 +27,7 @@ def found(fit):
 def test_answers_are_those_of_the_verbs(fit, found):
     split = fs.allocate(fit, BUDGET)
     assert found.split.draws.equals(split.draws)
-    size, tokens = found.run
+    size, tokens = found.run.values()
     assert size == float(split.draws["n_params"].median())
     assert 6 * size * tokens == pytest.approx(BUDGET)
     assert found.near.draws.equals(fs.near_optimal(fit, BUDGET).draws)
@@ -43,7 +44,7 @@ def test_the_distance_beyond_the_runs_is_that_of_the_planned_run(fit, found):
     inside = float(np.median(6 * fit.observations.column("n_params") * fit.observations.column("n_tokens")))
     best = fs.allocate(fit, inside).draws["n_params"].median()
     near = fs.plan(fit, inside, first=1.0)
-    assert near.run[0] == pytest.approx(float(best))
+    assert near.run["n_params"] == pytest.approx(float(best))
     assert near.decades < found.decades
 
 
@@ -81,6 +82,26 @@ def test_what_cannot_be_planned_is_refused(fit):
         fs.plan(fit, BUDGET, first=1e-9)
 
 
+def test_where_tokens_repeat_all_of_it_is_of_those_that_there_are(monkeypatch, eighty_columns):
+    n_tokens = 20 * np.geomspace(1e8, 1e10, 30)
+    model = fs.load_model("data_constrained")
+    values = {**TRUTH["data_constrained"], "sigma": 0.004, "nu": 3.0}
+    fit = made_fit(model, values, spread=0.01, unique_tokens=n_tokens / np.resize([1.0, 4.0], 30))
+    with pytest.raises(fs.ModelError, match="unique_tokens='100B'"):
+        fs.plan(fit, "1e22")
+    found = fs.plan(fit, "1e22", unique_tokens="25B", random_seed=1)
+    split = fs.allocate(fit, "1e22", unique_tokens="25B")
+    assert found.split.draws.equals(split.draws)
+    assert found.run["unique_tokens"] == 25e9 < found.run["n_tokens"]
+    assert (found.first.runs["unique_tokens"] <= 25e9).all()
+    assert set((found.first.runs["n_tokens"] / found.first.runs["unique_tokens"]).round(6)) == {1.0, 4.0, 16.0}
+    assert fs.plan(fit, "1e22", unique_tokens="inf", random_seed=1).run["n_tokens"] < found.run["n_tokens"]
+    monkeypatch.setattr("forescale.arguments.load_source", lambda word: fit)
+    page = call("plan", "fit.nc", "--budget", "1e22", "--unique-tokens", "25B").stdout
+    check_page(page)
+    assert "epochs)" in page
+
+
 def test_the_page_says_the_same(fit, found, tmp_path, monkeypatch, eighty_columns):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("forescale.arguments.load_source", lambda word: fit)
@@ -90,7 +111,7 @@ def test_the_page_says_the_same(fit, found, tmp_path, monkeypatch, eighty_column
         assert heading in page
     assert f"{found.decades:.1f} decades beyond the runs fitted" in page
     document = json.loads(call("plan", "fit.nc", "--budget", "1e24", "--seed", 1, "--json").stdout)
-    assert document["n_params"] == found.run[0]
+    assert document["n_params"] == found.run["n_params"]
     assert [row["median"] for row in document["rows"]] == found.table()["median"].tolist()
     monkeypatch.undo()
     assert "a plan begins with runs" in refused("plan", "besiroglu2024", "--budget", "1e24")

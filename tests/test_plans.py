@@ -52,6 +52,17 @@ def test_bands_overlap_where_every_draw_has_the_same_order():
     assert independent < 0.6
 
 
+def test_where_tokens_repeat_plans_are_of_those_that_there_are():
+    source = fs.published("muennighoff2023")
+    found = fs.rank_plans(source, {"few": ("2B", "200B"), "many": ("4B", "60B")}, unique_tokens="5B").draws
+    for place, (n_params, n_tokens) in enumerate([(2e9, 2e11), (4e9, 6e10)]):
+        loss = fs.forecast(source, n_params=n_params, n_tokens=n_tokens, unique_tokens="5B").draws["mean"]
+        price = fs.regret(source, 6 * n_params * n_tokens, n_params=n_params, unique_tokens="5B").draws
+        here = found.isel(plan=place)
+        assert here["loss"].item() == pytest.approx(loss.item())
+        assert here["wasted_compute"].item() == price["wasted_compute"].item()
+
+
 def test_equal_plans_share_and_ranks_by_waste_differ():
     source = toy("chinchilla", E=1.8, A=[470.0, 471.0], B=1900.0, alpha=0.345, beta=0.36)
     assert fs.rank_plans(source, {"a": ("1B", "1T"), "b": ("1B", "1T")}).best() == {"a": 0.5, "b": 0.5}

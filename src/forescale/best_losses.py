@@ -12,7 +12,9 @@ from forescale.units import CostModel
 
 
 def best_loss(law: Law, cost: CostModel, log_compute: Any, values: Values) -> Array:
-    """Loss of the best split of a budget; NaN where there is none."""
+    """Loss of the best split of a budget, or of a law of compute alone; NaN where there is none."""
+    if law.inputs == ("flops",):
+        return np.asarray(law({"flops": np.exp(log_compute)}, values))
     size = log_optimal_size(law, cost, log_compute, values, closed=has_closed_form(law, cost))
     with np.errstate(all="ignore"):
         found = loss_on_line(law, cost, np.where(np.isfinite(size), size, np.nan), log_compute, values)
@@ -22,6 +24,9 @@ def best_loss(law: Law, cost: CostModel, log_compute: Any, values: Values) -> Ar
 def best_slope(law: Law, cost: CostModel, log_compute: Array, values: Values) -> Array:
     """Slope of the best loss with log compute: that at a fixed best size, since the optimum is flat in size."""
     known = np.where(np.isfinite(log_compute), log_compute, 0.0)
+    if law.inputs == ("flops",):
+        slope = np.imag(law({"flops": np.exp(known + 1j * COMPLEX_STEP)}, values)) / COMPLEX_STEP
+        return np.where(np.isfinite(log_compute), slope, np.nan)
     size = log_optimal_size(law, cost, known, values, closed=has_closed_form(law, cost))
     size = np.where(np.isfinite(size), size, np.nan)
     with np.errstate(all="ignore"):

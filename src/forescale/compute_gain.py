@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from forescale.best_losses import best_loss, best_slope
-from forescale.budgets import Array, Quantities, check_splits, positive
+from forescale.budgets import Array, Quantities, Quantity, check_spends, check_splits, positive, with_one_pool
 from forescale.draws import Estimate, band, interval_rows, is_single, kind_of_band, long_table
 from forescale.errors import DataError, ModelError
 from forescale.optimum import Values, has_closed_form, log_compute_to
@@ -137,6 +137,7 @@ def compute_gain(
     n_params: Quantities | None = None,
     n_tokens: Quantities | None = None,
     cost: str | CostModel = "6ND",
+    unique_tokens: Quantity | None = None,
     paired: bool = False,
     hold: float = 0.1,
     other_counts: bool = False,
@@ -150,13 +151,16 @@ def compute_gain(
     Parameters
     ----------
     old, new : Estimate
-        Fits, published estimates or bootstraps of laws of n_params and n_tokens; losses are of one evaluation set.
+        Fits, published estimates or bootstraps of laws of n_params and n_tokens, or of flops alone; losses are of one
+        evaluation set.
     compute : float, str or sequence, shape (budget,), optional
         Budgets in FLOPs, of which the old recipe makes the best.
     n_params, n_tokens : float, str or sequence, optional
         Instead: the old recipe's runs, whatever their split. C is what they cost.
     cost : str or CostModel
         What training costs, under both.
+    unique_tokens : float or str, optional
+        Of laws in which tokens repeat, be it one of the two: how many different ones there are; see `allocate`.
     paired : bool
         Whether draw i of one belongs to draw i of the other, as of two families of one `fit_families`. Otherwise the
         estimates are taken to be independent, and their draws are combined at random.
@@ -198,28 +202,29 @@ def compute_gain(
         raise DataError("give either budgets (compute=), or the old recipe's runs (n_params= and n_tokens=)")
     if not 0 < hold < np.inf:
         raise DataError(f"hold is a share above zero, such as 0.1 for 10 % a decade; got {hold!r}")
-    for source in (old, new):
-        check_splits(source.law)
+    first, second = with_one_pool((old.law, new.law), unique_tokens)
+    for law in (first, second):
+        check_spends(law)
     _check_recipes(old, new, other_counts)
     costs = cost_model(cost)
     before, after = _pairs(old, new, paired, as_seed(random_seed))
     if compute is None:
+        check_splits(first)
         n, d = np.broadcast_arrays(positive("n_params", n_params), positive("n_tokens", n_tokens))
         flops = costs.flops(n, d)
-        loss = old.law({"n_params": n, "n_tokens": d}, before)
+        loss = first({"n_params": n, "n_tokens": d}, before)
     else:
         flops = positive("compute", compute)
-        loss = best_loss(old.law, costs, np.log(flops), before)
+        loss = best_loss(first, costs, np.log(flops), before)
     if bad := int((~np.isfinite(loss)).sum()):
         raise ModelError(
             f"{bad} of {loss.size} draws and budgets of {old.name} have no best split; allocate() says more"
         )
     log_flops = np.log(flops)
-    closed = has_closed_form(new.law, costs)
-    log_enough = log_compute_to(new.law, costs, np.log(loss), after, closed=closed)
+    log_enough = log_compute_to(second, costs, np.log(loss), after, closed=has_closed_form(second, costs))
     if bad := int(np.isnan(log_enough).sum()):
         raise ModelError(f"in {bad} of {loss.size} draws and budgets no compute of {new.name} was found for the loss")
-    slope = 1 - best_slope(old.law, costs, log_flops, before) / best_slope(new.law, costs, log_enough, after)
+    slope = 1 - best_slope(first, costs, log_flops, before) / best_slope(second, costs, log_enough, after)
     log_gain = log_flops - log_enough
     dims = ("chain", "draw", "budget")
     found = {"gain": np.exp(log_gain), "loss": loss, "slope": slope if compute is not None else slope * np.nan}

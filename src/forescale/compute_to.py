@@ -9,11 +9,11 @@ import pandas as pd
 import xarray as xr
 
 from forescale.allocate import Columns, law_values
-from forescale.budgets import Array, Quantities, Quantity, check_splits, positive, with_pool
+from forescale.budgets import Array, Quantities, Quantity, check_spends, positive, with_pool
 from forescale.draws import Estimate, band, check_spread, is_single, kind_of_band, long_table
 from forescale.errors import DataError, ModelError
 from forescale.laws import Law
-from forescale.optimum import MOST_FLOPS, has_closed_form, log_compute_to, log_optimal_size
+from forescale.optimum import MOST_FLOPS, Values, has_closed_form, log_compute_to, log_optimal_size
 from forescale.prices import Accelerator
 from forescale.units import CostModel, cost_model, format_quantity
 
@@ -36,10 +36,10 @@ class ComputeTo:
     source, law, cost : str
         The estimate it comes from, its law, and what training is taken to cost.
     draws : xarray.Dataset
-        ``compute`` in FLOPs, and ``n_params`` and ``n_tokens`` of its best split, of dims ("chain", "draw", "loss");
-        where hardware is stated also its bill: ``accelerator_hours``, ``money``, ``energy`` in kWh, ``days``. The
-        coordinate loss is in nats per token. All are infinite in draws in which 1e40 FLOPs do not reach the loss, since
-        it is below the floor of the law or next to it.
+        ``compute`` in FLOPs, and, unless the law is of compute alone, ``n_params`` and ``n_tokens`` of its best split,
+        of dims ("chain", "draw", "loss"); where hardware is stated also its bill: ``accelerator_hours``, ``money``,
+        ``energy`` in kWh, ``days``. The coordinate loss is in nats per token. All are infinite in draws in which 1e40
+        FLOPs do not reach the loss, since it is below the floor of the law or next to it.
     parameters : xarray.Dataset
         Draws of the law's parameters, of dims ("chain", "draw").
     units : dict of str to str
@@ -165,7 +165,7 @@ class ComputeTo:
         lines = [f"Compute to a loss by {self.source}: law {self.law}, cost {self.cost}"]
         for place, never in enumerate(self.never.to_numpy()):
             here = self.draws.isel(loss=place)
-            told = [f"{label} {band(here[name], write)}" for name, (label, write) in QUANTITIES.items()]
+            told = [f"{label} {band(here[name], write)}" for name, (label, write) in QUANTITIES.items() if name in here]
             told += [f"{band(here[name], format_quantity)} {unit}" for name, unit in self.units.items()]
             share = f"; never in {100 * never:.3g} % of draws" if never and not is_single(self.draws) else ""
             lines.append(f"  loss {float(here['loss']):.4g}: {', '.join(told)}{share}")
@@ -188,7 +188,7 @@ def compute_to(
     Parameters
     ----------
     source : Estimate
-        A fit, a published estimate or a bootstrap, of a law of n_params and n_tokens.
+        A fit, a published estimate or a bootstrap, of a law of n_params and n_tokens, or of flops alone.
     loss : float, str or sequence, shape (loss,)
         Losses to be reached, in nats per token.
     cost : str or CostModel
@@ -224,9 +224,11 @@ def compute_to(
       (the law's curve; a single draw, so no uncertainty is known and no bands are shown)
     """
     law, _ = with_pool(source.law, unique_tokens)
-    check_splits(law)
+    check_spends(law)
     costs, losses = cost_model(cost), positive("loss", loss)
-    found = needed(source, law, costs, losses)
+    found = needed(source.name, law, costs, np.log(losses), law_values(source))
+    if bad := [f"{value:.4g}" for place, value in enumerate(losses) if (found["compute"][..., place] == 0).any()]:
+        raise DataError(f"a loss of {bad[0]} takes no training: one parameter and one token have it; ask for less")
     bill = {} if on is None else on.bill(found["compute"])
     coords = {name: source.posterior[name].to_numpy() for name in ("chain", "draw")} | {"loss": losses}
     draws = xr.Dataset({name: (("chain", "draw", "loss"), array) for name, array in (found | bill).items()}, coords)
@@ -234,35 +236,37 @@ def compute_to(
     return ComputeTo(source.name, source.law.name, costs.name, draws, parameters, {} if on is None else on.units)
 
 
-def needed(source: Estimate, law: Law, cost: CostModel, losses: Array) -> dict[str, Array]:
-    """Find compute, parameters and tokens for losses.
+def needed(name: str, law: Law, cost: CostModel, log_losses: Array, values: Values) -> dict[str, Array]:
+    """Find compute, and of laws that split it parameters and tokens, for losses.
 
-    ``losses`` are of shape (loss,), or (chain, draw, loss) where every draw has its own, as a loss has that stands for
-    an accuracy.
+    Infinite where nothing reaches a loss, zero where no training is needed for it. ``log_losses`` broadcast against
+    draws of shape (chain, draw, loss), as a loss does that stands for an accuracy and that every draw has its own of.
 
     Raises
     ------
-    DataError, ModelError
-        If one parameter and one token have a loss, or draws have no best split.
+    ModelError
+        If draws have no best split.
     """
-    values, closed = law_values(source), has_closed_form(law, cost)
-    log_compute = log_compute_to(law, cost, np.log(losses), values, closed=closed)
-    if (log_compute == -np.inf).any():
-        least = float(np.broadcast_to(losses, log_compute.shape)[log_compute == -np.inf].min())
-        raise DataError(f"a loss of {least:.4g} takes no training: one parameter and one token have it; ask for less")
-    with np.errstate(over="ignore"):
+    splits = law.inputs != ("flops",)
+    closed = has_closed_form(law, cost)
+    log_compute = log_compute_to(law, cost, log_losses, values, closed=closed)
+    found = {"compute": np.exp(log_compute)}
+    bad = np.isnan(log_compute)
+    if splits:
         inside = np.where(np.isfinite(log_compute), log_compute, np.log(MOST_FLOPS))
-        size = np.exp(log_optimal_size(law, cost, inside, values, closed=closed))
-    if bad := int((np.isnan(log_compute) | ~np.isfinite(size) | (size == 0)).sum()):
+        with np.errstate(over="ignore"):
+            size = np.exp(log_optimal_size(law, cost, inside, values, closed=closed))
+        bad = bad | ~np.isfinite(size) | (size == 0)
+        tokens = np.asarray(cost.n_tokens(np.exp(inside), size))
+        for quantity, array in {"n_params": size, "n_tokens": tokens}.items():
+            found[quantity] = np.where(np.isinf(log_compute), found["compute"], array)
+    if bad.any():
         raise ModelError(
-            f"{bad} of {size.size} draws and losses of {source.name} have no compute-optimal split between one "
+            f"{int(bad.sum())} of {bad.size} draws and losses of {name} have no compute-optimal split between one "
             "parameter and one token, say because an exponent is all but zero; a prior that keeps exponents away from "
             "zero avoids it"
         )
-    never = np.isinf(log_compute)
-    compute = np.exp(log_compute)
-    tokens = np.asarray(cost.n_tokens(np.exp(inside), size))
-    return {"compute": compute, "n_params": np.where(never, np.inf, size), "n_tokens": np.where(never, np.inf, tokens)}
+    return found
 
 
 def _contrast(values: Array, reached: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> dict[str, object]:

@@ -126,6 +126,18 @@ def search_log_size(law: Law, cost: CostModel, log_compute: Any, values: Values)
     return np.where(np.isfinite(lowest), found, np.nan)
 
 
+def loss_of_best(law: Law, cost: CostModel, log_compute: Any, values: Values, *, closed: bool) -> Array:
+    """Loss of the best split, even of less than one parameter or token; of a law of compute alone, its loss.
+
+    NaN where no split is best.
+    """
+    with np.errstate(all="ignore"):
+        if law.inputs == ("flops",):
+            return np.asarray(law({"flops": np.exp(log_compute)}, values))
+        size = closed_log_size(law, log_compute, values) if closed else search_log_size(law, cost, log_compute, values)
+        return np.asarray(loss_on_line(law, cost, np.where(np.isfinite(size), size, np.nan), log_compute, values))
+
+
 def closed_exponents(law: Law, values: Values) -> tuple[Array, Array]:
     """Exponents a and b of N* ~ C^a and D* ~ C^b: beta / (alpha + beta) and alpha / (alpha + beta)."""
     _, alpha, _, beta = law.powers(values)
@@ -178,9 +190,7 @@ def log_matching_compute(
 
     def excess(log_compute: Any, log_target: Any, *arrays: Any) -> Any:
         parameters = dict(zip(names, arrays, strict=True))
-        size = search_log_size(law, cost, log_compute, parameters)
-        size = np.where(np.isfinite(size), size, np.nan)
-        return np.log(loss_on_line(law, cost, size, log_compute, parameters)) - log_target
+        return np.log(loss_of_best(law, cost, log_compute, parameters, closed=False)) - log_target
 
     log_target = np.log(loss_on_line(law, cost, log_size, log_compute, values))
     # From far less than any training to a little more than C, so that a plan that is the optimum has a root.
@@ -190,14 +200,14 @@ def log_matching_compute(
 
 
 def log_compute_to(law: Law, cost: CostModel, log_loss: Any, values: Values, *, closed: bool) -> Array:
-    """Log C, the least compute with which the optimal split reaches a loss.
+    """Log C, the least compute with which the optimal split, or a law of compute alone, reaches a loss.
 
     The loss of the best split falls with compute, so that there is one root of log L*(C) = log loss, if any.
 
     Parameters
     ----------
     log_loss : array
-        Log of the loss to be reached.
+        Log of the loss to be reached; infinities are reached by anything, and by nothing.
     closed : bool
         Whether to use the closed form of the split at each C.
 
@@ -210,18 +220,13 @@ def log_compute_to(law: Law, cost: CostModel, log_loss: Any, values: Values, *, 
     names = tuple(values)
 
     def excess(log_compute: Any, log_loss: Any, *arrays: Any) -> Any:
-        parameters = dict(zip(names, arrays, strict=True))
-        if closed:
-            size = closed_log_size(law, log_compute, parameters)
-        else:
-            size = search_log_size(law, cost, log_compute, parameters)
+        found = loss_of_best(law, cost, log_compute, dict(zip(names, arrays, strict=True)), closed=closed)
         with np.errstate(all="ignore"):
-            found = loss_on_line(law, cost, np.where(np.isfinite(size), size, np.nan), log_compute, parameters)
             return np.log(found) - log_loss
 
     low, high = np.log(cost.flops(1.0, 1.0)), np.log(MOST_FLOPS)
     ends = [excess(np.asarray(end), log_loss, *values.values()) for end in (low, high)]
-    arrays = (log_loss, *values.values())
+    arrays = (np.where(np.isfinite(log_loss), log_loss, 0.0), *values.values())
     root = elementwise.find_root(excess, (low, high), args=arrays, tolerances={"xatol": 1e-10}).x
     return np.asarray(np.where(ends[0] <= 0, -np.inf, np.where(ends[1] > 0, np.inf, root)), dtype=float)
 

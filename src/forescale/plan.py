@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from forescale.allocate import Allocation, allocate
-from forescale.budgets import Array, Quantity, check_splits, positive
+from forescale.budgets import POOL, Array, Quantity, check_splits, positive, with_pool
 from forescale.drift import decades_outside
 from forescale.errors import DataError, ModelError
 from forescale.fit import Fit
@@ -25,6 +27,7 @@ FIRST = 0.01
 #: By what the size may be missed: what it would cost to train a model half or twice as large.
 MISSED = (0.5, 2.0)
 _SIZES, _RATIOS = 7, (5.0, 20.0, 80.0)
+_EPOCHS = (1.0, 4.0, 16.0)  # of candidates, where tokens repeat
 _BEYOND = 2.0  # how far beyond the sizes of the runs fitted candidates may reach: a factor
 
 
@@ -42,8 +45,9 @@ class Plan:
         The best split, with its bands.
     near : NearOptimal
         All sizes that are nearly best.
-    run : tuple of float
-        Parameters and tokens of the run that is planned: the median N*, and all the tokens that it leaves money for.
+    run : mapping of str to float
+        The law's inputs of the run that is planned: ``n_params``, the median N*; ``n_tokens``, all that it leaves money
+        for; and ``unique_tokens`` where the law knows of them, at most those.
     expected : Forecast
         The loss of that run.
     decades : float
@@ -62,7 +66,7 @@ class Plan:
     flops: float
     split: Allocation = field(repr=False)
     near: NearOptimal = field(repr=False)
-    run: tuple[float, float]
+    run: Mapping[str, float]
     expected: Forecast = field(repr=False)
     decades: float
     more: ReturnsToScale = field(repr=False)
@@ -116,6 +120,7 @@ def plan(
     first: float = FIRST,
     candidates: pd.DataFrame | None = None,
     cost: str | CostModel = "6ND",
+    unique_tokens: Quantity | None = None,
     random_seed: int | np.random.Generator | None = None,
 ) -> Plan:
     """Plan one budget: what to train, what to expect, what could go wrong, which small runs to add first.
@@ -123,7 +128,7 @@ def plan(
     The planned run has the median N* and ``D = D(C, N*)``. Candidates for small runs are, unless others are given,
     seven sizes evenly spread in log N over those of the runs fitted and a factor of two beyond, with 5, 20 and 80
     tokens per parameter, as far as tokens reach no further beyond those of the runs and each costs no more than all
-    may cost together.
+    may cost together; where tokens repeat, for 1, 4 and 16 epochs of no more different tokens than there are.
 
     Parameters
     ----------
@@ -134,9 +139,11 @@ def plan(
     first : float
         What the small runs may cost together, as a share of the budget.
     candidates : DataFrame, optional
-        n_params and n_tokens of small runs to choose from.
+        The law's inputs of small runs to choose from.
     cost : str or CostModel
         What training costs.
+    unique_tokens : float or str, optional
+        Of laws in which tokens repeat: how many different ones there are; see `allocate`.
     random_seed : int, Generator or None
         Seed of the noise of the planned run.
 
@@ -165,7 +172,8 @@ def plan(
     runs = getattr(fit, "observations", None)
     if runs is None:
         raise ModelError(f"a plan begins with runs, and {fit.name} has none: fit() a table, and plan with that")
-    check_splits(fit.law)
+    law, pool = with_pool(fit.law, unique_tokens)
+    check_splits(law)
     costs, flops = cost_model(cost), positive("budget", budget)
     if len(flops) != 1:
         raise DataError(f"a plan is for one budget; {len(flops)} were given. allocate() takes several")
@@ -173,37 +181,45 @@ def plan(
         raise DataError(
             f"first is the share of the budget that small runs may cost, above 0 and at most 1, not {first!r}"
         )
-    split = allocate(fit, flops, cost=costs)
+    given: dict[str, Any] = {"cost": costs, "unique_tokens": unique_tokens}
+    held: dict[str, Any] = {} if pool is None else {POOL: pool}  # to those who take the law's inputs by name
+    split = allocate(fit, flops, **given)
     size = float(split.draws["n_params"].median())
     run = {"n_params": size, "n_tokens": float(costs.n_tokens(flops[0], size))}
+    if pool is not None:
+        run[POOL] = min(pool, run["n_tokens"])
     fitted = {name: runs.column(name) for name in run}
-    grid = _grid(fitted, costs, first * float(flops[0])) if candidates is None else candidates
+    spare = first * float(flops[0])
+    grid = _grid(fitted, costs, spare, pool) if candidates is None else candidates
     return Plan(
         source=fit.name,
         flops=float(flops[0]),
         split=split,
-        near=near_optimal(fit, flops, cost=costs),
-        run=(run["n_params"], run["n_tokens"]),
+        near=near_optimal(fit, flops, **given),
+        run=run,
         expected=forecast(fit, run, random_seed=random_seed),
         decades=float(decades_outside(fitted, {name: np.array([at]) for name, at in run.items()}, tuple(run))[0]),
-        more=returns(fit, compute=flops, cost=costs),
-        hangs_on=sensitivity(fit, "n_params", compute=flops, cost=costs),
-        missed=regret(fit, np.repeat(flops, len(MISSED)), n_params=size * np.array(MISSED), cost=costs),
-        first=next_runs(fit, grid, "n_params", compute=flops, budget=first * float(flops[0]), cost=costs),
+        more=returns(fit, compute=flops, **given),
+        hangs_on=sensitivity(fit, "n_params", compute=flops, cost=costs, **held),
+        missed=regret(fit, np.repeat(flops, len(MISSED)), n_params=size * np.array(MISSED), **given),
+        first=next_runs(fit, grid, "n_params", compute=flops, budget=spare, cost=costs, **held),
     )
 
 
-def _grid(fitted: dict[str, Array], cost: CostModel, most: float) -> pd.DataFrame:
+def _grid(fitted: dict[str, Array], cost: CostModel, most: float, pool: float | None) -> pd.DataFrame:
     """Candidates in and a little beyond the range of the runs, that the money for small runs pays for one by one."""
     low, high = fitted["n_params"].min(), _BEYOND * fitted["n_params"].max()
-    n_params, ratio = (axis.ravel() for axis in np.meshgrid(np.geomspace(low, high, _SIZES), _RATIOS, indexing="ij"))
+    epochs = (1.0,) if pool is None else _EPOCHS
+    axes = np.meshgrid(np.geomspace(low, high, _SIZES), _RATIOS, epochs, indexing="ij")
+    n_params, ratio, times = (axis.ravel() for axis in axes)
     n_tokens = ratio * n_params
-    flops = cost.flops(n_params, n_tokens)
     tokens = fitted["n_tokens"]
-    useful = (flops <= most) & (n_tokens >= tokens.min() / _BEYOND) & (n_tokens <= tokens.max() * _BEYOND)
+    useful = (cost.flops(n_params, n_tokens) <= most) & (n_tokens >= tokens.min() / _BEYOND)
+    useful &= (n_tokens <= tokens.max() * _BEYOND) & (n_tokens / times <= (np.inf if pool is None else pool))
     if not useful.any():
         raise DataError(
             f"{most:.6g} FLOPs pay for no run between {low:.3g} and {high:.3g} parameters: give a larger share of the "
             "budget (first=), or candidates of your own"
         )
-    return pd.DataFrame({"n_params": n_params[useful], "n_tokens": n_tokens[useful]})
+    columns = {"n_params": n_params, "n_tokens": n_tokens} | ({} if pool is None else {POOL: n_tokens / times})
+    return pd.DataFrame({name: values[useful] for name, values in columns.items()})

@@ -10,7 +10,7 @@ import pandas as pd
 import xarray as xr
 
 from forescale.allocate import law_values
-from forescale.budgets import Quantity, check_splits, positive
+from forescale.budgets import Quantity, check_splits, positive, with_pool
 from forescale.draws import Estimate, band, check_spread, is_single, kind_of_band, long_table
 from forescale.errors import DataError
 from forescale.regret import QUANTITIES as PRICES
@@ -125,7 +125,14 @@ def read_plans(plans: Plans) -> pd.DataFrame:
     return pd.DataFrame.from_dict(rows, orient="index", columns=["n_params", "n_tokens"])
 
 
-def rank_plans(source: Estimate, plans: Plans, *, by: str = "loss", cost: str | CostModel = "6ND") -> PlanRanking:
+def rank_plans(
+    source: Estimate,
+    plans: Plans,
+    *,
+    by: str = "loss",
+    cost: str | CostModel = "6ND",
+    unique_tokens: Quantity | None = None,
+) -> PlanRanking:
     """Rank candidate runs, and price each against the best split of what it spends.
 
     For each draw and plan: ``loss = L(N, D)``, ``extra_loss`` and ``wasted_compute`` as in `regret`, at the plan's own
@@ -142,6 +149,8 @@ def rank_plans(source: Estimate, plans: Plans, *, by: str = "loss", cost: str | 
         compute that each wastes, which sets plans of different budgets on a level.
     cost : str or CostModel
         What training costs: "6ND", "6ND+attention", or a cost model with settings of its own.
+    unique_tokens : float or str, optional
+        Of laws in which tokens repeat: how many different ones there are, for all plans; see `allocate`.
 
     Returns
     -------
@@ -166,7 +175,8 @@ def rank_plans(source: Estimate, plans: Plans, *, by: str = "loss", cost: str | 
     >>> fs.rank_plans(fs.published("besiroglu2024"), plans).best()
     {'Chinchilla': 1.0, 'Gopher': 0.0}
     """
-    check_splits(source.law)
+    law, _ = with_pool(source.law, unique_tokens)
+    check_splits(law)
     if by not in CRITERIA:
         raise DataError(f"plans are ranked by {' or '.join(CRITERIA)}, not by {by!r}")
     given = read_plans(plans)
@@ -175,8 +185,8 @@ def rank_plans(source: Estimate, plans: Plans, *, by: str = "loss", cost: str | 
     costs = cost_model(cost)
     sizes, tokens = (given[name].to_numpy(float) for name in ("n_params", "n_tokens"))
     flops = np.asarray(costs.flops(sizes, tokens))
-    price = regret(source, flops, n_params=sizes, cost=costs).draws
-    found = {"loss": source.law({"n_params": sizes, "n_tokens": tokens}, law_values(source))}
+    price = regret(source, flops, n_params=sizes, cost=costs, unique_tokens=unique_tokens).draws
+    found = {"loss": law({"n_params": sizes, "n_tokens": tokens}, law_values(source))}
     found |= {name: price[name].to_numpy() for name in PRICES}
     coords = {name: source.posterior[name].to_numpy() for name in ("chain", "draw")}
     draws = xr.Dataset({name: (("chain", "draw", "plan"), values) for name, values in found.items()}, coords=coords)

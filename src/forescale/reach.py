@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -10,18 +10,17 @@ import pandas as pd
 import xarray as xr
 
 from forescale.allocate import law_values
-from forescale.budgets import Array, Quantity, check_splits, positive, with_pool
+from forescale.budgets import Quantity, check_spends, positive, with_pool
+from forescale.compute_to import needed
 from forescale.downstream import paired, warn_of_another_loss
 from forescale.draws import Estimate, band, interval_rows
 from forescale.errors import DataError
 from forescale.link_fit import LinkFit
 from forescale.links import PARAMETERS
-from forescale.optimum import has_closed_form, log_optimal_size, loss_on_line
+from forescale.optimum import MOST_FLOPS
+from forescale.prices import Accelerator
 from forescale.seeds import as_seed
 from forescale.units import CostModel, cost_model, format_quantity
-
-#: The compute between which an answer is looked for, in FLOPs, and how often the interval between them is halved.
-_LEAST, _MOST, _HALVINGS = 1e6, 1e40, 45
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +35,11 @@ class Reach:
         The accuracy asked of each task, a fraction.
     draws : xarray.Dataset
         ``loss``, nats per token, at which the link's curve has that accuracy, -inf where it is not below the ceiling,
-        and ``flops``, the compute at which the law's optimal split has that loss, infinite where none up to 1e40 FLOPs
-        has: dims ("chain", "draw", "task").
+        and ``flops``, the compute at which the law's optimal split has that loss, with its ``n_params`` and
+        ``n_tokens`` unless the law is of compute alone, and the bill where hardware is stated: infinite where no
+        compute up to 1e40 FLOPs has that loss, 0 where no training is needed. Dims ("chain", "draw", "task").
+    units : dict of str to str
+        The unit of each quantity of the bill.
 
     Notes
     -----
@@ -49,10 +51,11 @@ class Reach:
     links: str
     accuracy: Mapping[str, float]
     draws: xr.Dataset = field(repr=False)
+    units: dict[str, str] = field(default_factory=dict, repr=False)
 
     def probability(self, flops: Quantity | None = None) -> pd.Series[float]:
         """Probability that the accuracy is reached, by task: with so much compute, or with any."""
-        limit = _MOST if flops is None else float(positive("flops", flops)[0])
+        limit = MOST_FLOPS if flops is None else float(positive("flops", flops)[0])
         return pd.Series((self.draws["flops"] <= limit).mean(("chain", "draw")).to_numpy(), list(self.accuracy))
 
     def table(self, prob: float = 0.9) -> pd.DataFrame:
@@ -66,14 +69,14 @@ class Reach:
         Returns
         -------
         pandas.DataFrame
-            A row per task and quantity (loss, nats per token; flops): task, accuracy, quantity, median, lower, upper,
-            prob, interval, and probability, that it is reached at all.
+            A row per task and quantity (loss, nats per token; flops, n_params, n_tokens, and those of the bill): task,
+            accuracy, quantity, median, lower, upper, prob, interval, and probability, that it is reached at all.
         """
         sure = self.probability()
         blocks = []
         for task, accuracy in self.accuracy.items():
-            rows = pd.concat([interval_rows(self.draws[name].sel(task=task), prob) for name in ("loss", "flops")])
-            rows.insert(0, "quantity", ["loss", "flops"])
+            rows = pd.concat([interval_rows(each.sel(task=task), prob) for each in self.draws.values()])
+            rows.insert(0, "quantity", [*map(str, self.draws)])
             rows.insert(0, "accuracy", accuracy)
             rows.insert(0, "task", task)
             blocks.append(rows.assign(probability=sure[task]))
@@ -98,12 +101,13 @@ def reach(
     *,
     cost: str | CostModel = "6ND",
     unique_tokens: Quantity | None = None,
+    on: Accelerator | None = None,
     random_seed: int | np.random.Generator | None = None,
 ) -> Reach:
     """Find the loss and the compute at which tasks are solved to a stated accuracy.
 
     For each draw, loss solves ``p(loss) = accuracy``, p the link's curve, and flops solves
-    ``min over N, D of law(N, D) = loss`` with ``cost(N, D) = flops``.
+    ``min over N, D of law(N, D) = loss`` with ``cost(N, D) = flops``, as `compute_to` does.
 
     Parameters
     ----------
@@ -117,13 +121,15 @@ def reach(
         What training costs.
     unique_tokens : float or str, optional
         Of laws in which tokens repeat: how many different ones there are.
+    on : Accelerator, optional
+        Hardware, for a bill in hours, money, energy and days.
     random_seed : int, Generator or None
         Seed of which draw of the links goes with which of the law; see `Downstream`.
 
     Returns
     -------
     Reach
-        Draws of loss and flops, infinite where nothing reaches the accuracy.
+        Draws of loss, flops and its best split, infinite where nothing reaches the accuracy.
 
     Warns
     -----
@@ -135,7 +141,7 @@ def reach(
     DataError
         If an accuracy is not between 0 and 1, or there is no such task.
     ModelError
-        If the law has other inputs.
+        If the law has other inputs, or draws have no best split.
 
     References
     ----------
@@ -154,8 +160,7 @@ def reach(
     if bad := [f"{value!r}" for value in wanted.values() if not 0 < value < 1]:
         raise DataError(f"accuracy is a fraction between 0 and 1, not {', '.join(bad)}; 70 % is 0.7")
     law, _ = with_pool(source.law, unique_tokens)
-    if law.inputs != ("flops",):
-        check_splits(law)
+    check_spends(law)
     rng = np.random.default_rng(as_seed(random_seed))
     values = xr.Dataset({name: (("chain", "draw"), array[..., 0]) for name, array in law_values(source).items()})
     posterior, of_law = paired(links.posterior[list(PARAMETERS)].sel(task=list(wanted)), values, rng)
@@ -163,26 +168,11 @@ def reach(
     chance = links.posterior["chance"].sel(task=list(wanted))
     loss = links.model.curve.loss_at(target, posterior, chance).transpose("chain", "draw", "task")
 
-    costs = cost_model(cost)
     parameters = {str(name): array.transpose("chain", "draw").to_numpy()[..., None] for name, array in of_law.items()}
-
-    def best(log_compute: Array) -> Array:
-        if law.inputs == ("flops",):
-            return np.asarray(law({"flops": np.exp(log_compute)}, parameters))
-        log_size = log_optimal_size(law, costs, log_compute, parameters, closed=has_closed_form(law, costs))
-        log_size = np.clip(log_size, 0.0, np.log(costs.n_params(np.exp(log_compute), 1.0)))
-        return np.asarray(loss_on_line(law, costs, log_size, log_compute, parameters))
-
-    flops = loss.copy(data=_least_compute(best, loss.to_numpy())).where(~np.isposinf(loss), 0.0)
-    return Reach(source.name, links.name, wanted, xr.Dataset({"loss": loss, "flops": flops}))
-
-
-def _least_compute(best: Callable[[Array], Array], loss: Array) -> Array:
-    """Compute at which the lowest loss has fallen to a loss, by halving an interval; infinite where it never has."""
-    low, high = np.full(loss.shape, np.log(_LEAST)), np.full(loss.shape, np.log(_MOST))
-    never = ~(best(high) <= loss)
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        enough = best(middle) <= loss
-        low, high = np.where(enough, low, middle), np.where(enough, middle, high)
-    return np.where(never, np.inf, np.exp(high))
+    with np.errstate(divide="ignore"):
+        log_loss = np.log(np.maximum(loss.to_numpy(), 0.0))  # no law reaches a loss of nothing, or less
+    found = needed(source.name, law, cost_model(cost), log_loss, parameters)
+    bill = {} if on is None else on.bill(found["compute"])
+    takes = {"loss": loss, "flops": loss.copy(data=found.pop("compute"))}
+    takes |= {name: loss.copy(data=array) for name, array in (found | bill).items()}
+    return Reach(source.name, links.name, wanted, xr.Dataset(takes), {} if on is None else on.units)

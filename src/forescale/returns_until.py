@@ -12,7 +12,7 @@ from scipy.optimize import elementwise
 
 from forescale.allocate import law_values
 from forescale.best_losses import best_loss
-from forescale.budgets import Quantities, Quantity, check_splits, positive, with_pool
+from forescale.budgets import Quantities, Quantity, check_spends, positive, with_pool
 from forescale.draws import Estimate, band, interval_rows, kind_of_band
 from forescale.errors import ModelError
 from forescale.returns import above_one
@@ -87,7 +87,7 @@ def returns_until(
     Parameters
     ----------
     source : Estimate
-        A fit, a published estimate or a bootstrap, of a law of n_params and n_tokens.
+        A fit, a published estimate or a bootstrap, of a law of n_params and n_tokens, or of flops alone.
     below : float or sequence, shape (below,)
         Thresholds in nats per token.
     factor : float
@@ -123,7 +123,7 @@ def returns_until(
     """
     factor, thresholds = above_one(factor), positive("below", below)
     law, _ = with_pool(source.law, unique_tokens)
-    check_splits(law)
+    check_spends(law)
     costs, values = cost_model(cost), law_values(source)
     names, step = tuple(values), np.log(10.0)
 

@@ -107,13 +107,16 @@ def _takes(takes: fs.Reach, rows: pd.DataFrame, prob: float) -> Shown:
     from forescale import console
     from forescale.units import format_quantity
 
-    writes = {"loss": "{:.3f}".format, "flops": format_quantity}
+    named = {"loss": "loss", "flops": "FLOPs", "n_params": "parameters", "n_tokens": "tokens"}
     cells = [
         [
             row["task"],
             f"{row['accuracy']:g}",
-            "loss" if row["quantity"] == "loss" else "FLOPs",
-            *(writes[row["quantity"]](row[end]) for end in ("median", "lower", "upper")),
+            named[row["quantity"]],
+            *(
+                ("{:.3f}".format if row["quantity"] == "loss" else format_quantity)(row[end])
+                for end in ("median", "lower", "upper")
+            ),
             f"{row['probability']:.2f}",
         ]
         for row in rows.to_dict("records")

@@ -22,6 +22,7 @@ def _gain(
     new: New,
     compute: arguments.Compute,
     hold: Hold = 0.1,
+    unique_tokens: arguments.UniqueTokens = None,
     other_counts: OtherCounts = False,
     cost: arguments.Cost = "6ND",
     json: arguments.Json = False,
@@ -40,7 +41,7 @@ def _gain(
     from forescale.units import format_quantity
 
     before, after = (arguments.load_source(word) for word in (old, new))
-    given: dict[str, Any] = {"cost": cost, "hold": hold, "other_counts": other_counts}
+    given: dict[str, Any] = {"cost": cost, "hold": hold, "other_counts": other_counts, "unique_tokens": unique_tokens}
     found = fs.compute_gain(before, after, arguments.budgets(compute), **given)
     rows, single = found.table(prob), is_single(found.draws)
     document = {"command": "gain", "old": found.old, "new": found.new, "cost": found.cost, "hold": hold}

@@ -23,6 +23,7 @@ Budget = Annotated[str, typer.Option(metavar="FLOPS", help="The budget, such as 
 First = Annotated[
     float, typer.Option(metavar="X", help="What small runs may cost before, together, as a share of the budget.")
 ]
+_LETTERS = {"n_params": "N", "n_tokens": "D", "unique_tokens": "unique D"}
 _LITTLE = 0.01  # of the variance of log N*: what further small runs have to tell to be listed
 
 
@@ -33,6 +34,7 @@ def _plan(
     first: First = 0.01,
     model: arguments.Model = arguments.DEFAULT_MODEL,
     columns: arguments.Columns = None,
+    unique_tokens: arguments.UniqueTokens = None,
     seed: arguments.Seed = 0,
     cost: arguments.Cost = "6ND",
     quiet: arguments.Quiet = False,
@@ -49,10 +51,10 @@ def _plan(
 
     check_prob(prob)
     fit = _fit(runs, model, columns, seed, progress_wanted(quiet))
-    found = fs.plan(fit, budget, first=first, cost=cost, random_seed=seed)
+    found = fs.plan(fit, budget, first=first, cost=cost, unique_tokens=unique_tokens, random_seed=seed)
     rows = found.table(prob)
     document = {"command": "plan", "source": found.source, "flops": found.flops, "prob": prob}
-    document |= {"n_params": found.run[0], "n_tokens": found.run[1], "decades_beyond": found.decades, "seed": seed}
+    document |= {**found.run, "decades_beyond": found.decades, "seed": seed}
     document |= {"nearly_best": found.near.sure(prob).drop(columns="prob").to_dict("records")}
     document |= {"discrepancy": found.expected.discrepancy, "hangs_on": found.hangs_on.sentence()}
     document |= {"first": found.first.batch.to_dict("records")}
@@ -86,11 +88,14 @@ def _page(found: fs.Plan, rows: pd.DataFrame, prob: float) -> Shown:
         return console.bracket(told[part, quantity], write).replace("\n", " ")
 
     (sure,) = found.near.sure(prob).to_dict("records")
-    size, tokens = map(format_quantity, found.run)
+    size, tokens = (format_quantity(found.run[name]) for name in ("n_params", "n_tokens"))
+    repeated = found.run["n_tokens"] / found.run.get("unique_tokens", found.run["n_tokens"])
+    tokens += f" ({repeated:.3g} epochs)" if repeated > 1 else ""
     split = [
         ["parameters N*", band("split", "n_params", format_quantity)],
         ["tokens D*", band("split", "n_tokens", format_quantity)],
         ["tokens per parameter", band("split", "tokens_per_param", "{:.3g}".format)],
+        *([["epochs", band("split", "epochs", "{:.3g}".format)]] if "epochs" in found.split.quantities else []),
     ]
     if sure["smallest"] == sure["smallest"]:
         within = f"{format_quantity(sure['smallest'])} to {format_quantity(sure['largest'])} parameters"
@@ -142,7 +147,9 @@ def _page(found: fs.Plan, rows: pd.DataFrame, prob: float) -> Shown:
         console.bullets(risks),
         "",
         console.heading("Which small runs first"),
-        console.table(["N,D", "FLOPs in all", "variance of log N* left"], small),
+        console.table(
+            [",".join(_LETTERS[name] for name in found.run), "FLOPs in all", "variance of log N* left"], small
+        ),
         Text(
             f"Brackets: {console.percent(prob)} {INTERVAL_KIND} interval. Bands but that of a new run, and what small "
             f"runs tell, are of {CURVE}, taken to be right."

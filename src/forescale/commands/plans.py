@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -67,6 +67,7 @@ def _rank(
     source: arguments.Source,
     plan: plan_arguments.Plans = None,
     by: By = "loss",
+    unique_tokens: arguments.UniqueTokens = None,
     cost: arguments.Cost = "6ND",
     json: arguments.Json = False,
     csv: arguments.Csv = False,
@@ -79,7 +80,8 @@ def _rank(
     answers = output(json, csv)
     from forescale import console
 
-    found = fs.rank_plans(arguments.load_source(source), plan_arguments.plans(plan), by=by, cost=cost)
+    asked: dict[str, Any] = {"by": by, "cost": cost, "unique_tokens": unique_tokens}
+    found = fs.rank_plans(arguments.load_source(source), plan_arguments.plans(plan), **asked)
     rows = found.table(prob)
     document = {"command": "rank", "source": found.source, **console.bands(found, prob)}
     document |= {"law": found.law, "cost": found.cost, "by": found.by}

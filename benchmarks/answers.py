@@ -16,15 +16,15 @@ from drift import SHELF, learn, model_of, rows_of
 from ladders import Ladder
 
 import forescale as fs
-from forescale.baselines import huber_draws
-from forescale.cuts import Cut
-from forescale.discrepancy import Discrepancy
-from forescale.drift import Drift, decades_outside
+from forescale.belief.discrepancy import Discrepancy
+from forescale.belief.drift import Drift, decades_outside
+from forescale.belief.structured import Structured
+from forescale.checking.baselines import huber_draws
+from forescale.checking.loo import leave_one_out
+from forescale.checking.scoring import score
+from forescale.checking.stacking import mixture, stacking_weights
 from forescale.laws import get_law
-from forescale.loo import leave_one_out
-from forescale.scoring import score
-from forescale.stacking import mixture, stacking_weights
-from forescale.structured import Structured
+from forescale.tables.cuts import Cut
 
 CARDS = ("coupled", "chinchilla", "kaplan_floor")
 BOTH = CARDS[:2]  # those that are looked at closely

@@ -34,7 +34,7 @@ import pandas as pd
 from measure import conclude, load_average, parser, print_table, seconds_of
 
 import forescale as fs
-from forescale.model import Model
+from forescale.belief.model import Model
 
 CARDS = ("shifted_power_d", "unbroken_d", "m4_d", "broken_d")
 COLUMNS = ["run", "n_examples", "loss"]

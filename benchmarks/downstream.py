@@ -46,8 +46,8 @@ from measure import conclude, load_average, parser, print_table
 from scipy.optimize import least_squares
 
 import forescale as fs
-from forescale.link_model import SCATTER, draw_hits
-from forescale.uniformity import chi2_p, coverage, ecdf_p, spaced
+from forescale.belief.link_model import SCATTER, draw_hits
+from forescale.numbers.uniformity import chi2_p, coverage, ecdf_p, spaced
 
 SMALL = 1e9
 PROBS = (0.5, 0.8, 0.9)

@@ -2,7 +2,7 @@
 
 ``--collect`` fits the cheaper runs of each ladder and measures the others: of each fit one row, the coefficient c of
 
-    log loss - log law = c sqrt(d),    d decades outside the runs fitted (`forescale.drift`),
+    log loss - log law = c sqrt(d),    d decades outside the runs fitted (`forescale.belief.drift`),
 
 by least squares over the runs held out, and the standard deviation that it has if the law is right (the posterior's,
 and noise), both in percent. It writes them to ``models/drift/ladders.csv``. The rows of each card are then fitted by
@@ -32,10 +32,10 @@ import tomli_w
 from ladders import Ladder, ladders
 
 import forescale as fs
-from forescale.cuts import Cut, make_cuts
-from forescale.discrepancy import Discrepancy
-from forescale.drift import Drift, decades_outside, growth
-from forescale.model import Model
+from forescale.belief.discrepancy import Discrepancy
+from forescale.belief.drift import Drift, decades_outside, growth
+from forescale.belief.model import Model
+from forescale.tables.cuts import Cut, make_cuts
 
 SHELF = Path(__file__).parent.parent / "models" / "drift"
 #: Which cards a ladder of these inputs is fitted with.

@@ -32,7 +32,7 @@ import pandas as pd
 from measure import conclude, load_average, parser, print_table
 
 import forescale as fs
-from forescale.family_model import with_usual_spreads
+from forescale.families.model import with_usual_spreads
 
 FAMILIES = ["Cerebras-GPT", "Cerebras-GPT-muP", "Pythia", "Pythia-deduped"]
 LOSSES = ("c4_val", "openlm", "paloma_redpajama")

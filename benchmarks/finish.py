@@ -45,7 +45,7 @@ from measure import conclude, load_average, parser, print_table
 from scipy.optimize import least_squares
 
 import forescale as fs
-from forescale.scoring import score
+from forescale.checking.scoring import score
 
 WARMUP = 2160
 SHARES = (0.1, 0.2, 0.3, 0.5, 0.7, 0.9)

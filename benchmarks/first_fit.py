@@ -63,12 +63,12 @@ def child(task: Mapping[str, Any]) -> None:
         import pymc  # noqa: F401
 
         import forescale as fs
-        from forescale import sampling
+        from forescale.sampling import nuts as sampling
 
         fs.fit  # noqa: B018  (public names are imported when first used)
     if task["path"] == "plain":
         sampling._compile_centred = lambda model, data: None
-    fitting = sys.modules["forescale.fit"]
+    fitting = sys.modules["forescale.estimates.fit"]
     watch.on(fitting, "_warn_outside_prior", "prior check")
     watch.on(fs.Model, "build", "build")
     watch.on(sampling, "_compile", "compile")

@@ -9,12 +9,12 @@ and to a quarter (their drifts, which score them, know the source left out: a sm
 Then what bands must not do. Runs *among* those fitted are held out: a random quarter of a ladder, but for those that
 the other three do not enclose. And tables are simulated from a law, at the sizes of real ladders, and forecast by cards
 of that law with the drift as shipped: there all that it adds is cost. On some tables also with a structured deviation
-(`forescale.structured`) learned beside the law.
+(`forescale.belief.structured`) learned beside the law.
 
-Scores are of 100 log loss, percent of loss (`forescale.scoring`); interval scores are of 90 % bands. Means are over
-runs, over tasks (a cut of a table) and over sources (of the means of their tasks). A fit that is refused still answers:
-to leave hard tasks out would flatter. Target: 90 % bands that hold 87 to 93 % of the runs, an interval score 25 % and a
-CRPS 10 % below the Huber bootstrap's.
+Scores are of 100 log loss, percent of loss (`forescale.checking.scoring`); interval scores are of 90 % bands. Means
+are over runs, over tasks (a cut of a table) and over sources (of the means of their tasks). A fit that is refused
+still answers: to leave hard tasks out would flatter. Target: 90 % bands that hold 87 to 93 % of the runs, an interval
+score 25 % and a CRPS 10 % below the Huber bootstrap's.
 
 Run, seven minutes on two cores that nothing else uses::
 
@@ -42,7 +42,7 @@ from ladders import ladders
 from measure import conclude, load_average, print_table
 
 import forescale as fs
-from forescale.scoring import PROBS, coverage_name
+from forescale.checking.scoring import PROBS, coverage_name
 
 SIMULATED = {"chinchilla": BOTH, "coupled": ("coupled",)}  # laws, and the cards of which each is a member
 DESIGNS = ("openeurollm", "olmo", "gadre")  # sources whose first table lends its sizes

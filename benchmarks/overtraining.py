@@ -38,7 +38,7 @@ from measure import Beside, conclude, load_average, parser, print_table
 from scipy.optimize import curve_fit
 
 import forescale as fs
-from forescale.draws import band
+from forescale.estimates.draws import band
 
 SETS = {"c4_original": "gadre2024_c4", "rpj": "gadre2024_redpajama", "rw_original": "gadre2024_refinedweb"}
 SIZES = (10569312.0, 78914048.0, 153677376.0, 411616256.0, 1439795200.0, 6889410560.0)

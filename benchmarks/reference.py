@@ -1,8 +1,8 @@
 """Whether sampling stays fast when reference and data are decades apart.
 
 A coefficient and its exponent are nearly collinear at sizes far from those of the data. forescale moves in each
-term's effect at the centre of the data, wherever the card reads its priors (``forescale.coordinates``); its plain
-path, for comparison, moves in the card's own coordinates with the same sampler.
+term's effect at the centre of the data, wherever the card reads its priors (``forescale.sampling.coordinates``); its
+plain path, for comparison, moves in the card's own coordinates with the same sampler.
 
 Measured: least bulk effective sample size over the law's and the noise's parameters, per second of sampling (tuning
 included; everything is compiled before), for the card ``chinchilla``
@@ -69,8 +69,8 @@ def cases() -> dict[str, tuple[Any, Any]]:
 
 def child(task: Mapping[str, Any]) -> None:
     """All cases by one path in one process, in turns."""
-    from forescale import sampling
-    from forescale.diagnostics import diagnose
+    from forescale.sampling import nuts as sampling
+    from forescale.sampling.diagnostics import diagnose
 
     if task["path"] == "plain":
         sampling._compile_centred = lambda model, data: None

@@ -36,7 +36,7 @@ from measure import Beside, conclude, load_average, print_table
 from scipy.optimize import minimize
 
 import forescale as fs
-from forescale.draws import band
+from forescale.estimates.draws import band
 
 STARS = ("R_D_star", "R_N_star")
 PRINTED = fs.published("muennighoff2023")

@@ -32,7 +32,7 @@ import pandas as pd
 from measure import Beside, conclude, load_average, parser, print_table
 
 import forescale as fs
-from forescale.draws import band
+from forescale.estimates.draws import band
 from forescale.units import format_quantity
 
 METHODS = {"S-Base": "clark2022_sbase", "RL-R": "clark2022_rlr", "Hash": "clark2022_hash"}

@@ -38,7 +38,7 @@ FAILS_BELOW = 0.01
 def child(task: Mapping[str, Any]) -> None:
     """The names of the cards, or the calibration of one."""
     import forescale as fs
-    from forescale.calibrate import calibrate
+    from forescale.checking.calibrate import calibrate
 
     if "card" not in task:
         hand_back({"cards": fs.list_models()})

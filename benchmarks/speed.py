@@ -65,7 +65,7 @@ def forescale(task: Mapping[str, Any]) -> Side:
 
     fit = fs.fit(fs.load_dataset("hoffmann2022"), "chinchilla", random_seed=task["seed"], progress=False)
     yield fit.posterior
-    from forescale.sampling import Settings, sample
+    from forescale.sampling.nuts import Settings, sample
 
     data = fit.model.data(fit.observations)
     drawn, seconds = seconds_of(lambda: sample(fit.model, data, Settings(), task["seed"] + 1, progress=False))

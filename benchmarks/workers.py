@@ -81,9 +81,9 @@ def confined(cores: int | None) -> Iterator[None]:
 
 def rate(way: str, fits: int, repeat: int) -> dict[str, float]:
     """Fits a minute of a way, and the seconds before its first fit is done."""
-    from forescale.cluster import on_cluster
-    from forescale.processes import in_processes
-    from forescale.work import perform
+    from forescale.work.cluster import on_cluster
+    from forescale.work.processes import in_processes
+    from forescale.work.task import perform
 
     workers = WAYS[way]
     warm, counted = tasks(2 * workers, 1000 * repeat), tasks(fits, 1000 * repeat + 500)
@@ -111,9 +111,9 @@ def rate(way: str, fits: int, repeat: int) -> dict[str, float]:
 def tasks(count: int, seed: int) -> list[Any]:
     """So many fits of the same runs, which differ in their seeds."""
     import forescale as fs
-    from forescale.cuts import make_cuts
-    from forescale.sampling import Settings
-    from forescale.tasks import Task, forecasters
+    from forescale.checking.tasks import Task, forecasters
+    from forescale.sampling.nuts import Settings
+    from forescale.tables.cuts import make_cuts
 
     runs = fs.load_dataset("hoffmann2022")
     (cut,) = make_cuts(runs, "flops", 1e21)

@@ -11,7 +11,7 @@ from typing import Any
 from card_pages import table, words
 
 import forescale as fs
-from forescale.console import number
+from forescale.terminal.console import number
 
 KEPT = Path(__file__).parents[1] / "benchmarks" / "beside.json"
 _TOLD = (

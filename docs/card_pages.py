@@ -8,9 +8,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import forescale as fs
-from forescale import catalog, laws
-from forescale.cards import find
-from forescale.console import number
+from forescale import laws
+from forescale.belief import catalog
+from forescale.terminal.cards import find
+from forescale.terminal.console import number
 from forescale.units import format_quantity
 
 #: Folders of pages: the kind of card, the names there are, the text of a card, a heading, and what is told of all.

@@ -20,7 +20,7 @@ suppress_warnings = ["config.cache"]  # myst-nb holds functions among its settin
 nitpicky = True
 default_role = "py:obj"
 nitpick_ignore_regex = [(r"py:.*", r"(?!forescale\.(plots\.)?[a-zA-Z_]+$).*")]
-_modules = {path.stem for path in Path(forescale.__file__).parent.glob("*.py")} - set(forescale.__all__)
+_modules = {path.stem for path in Path(forescale.__file__).parent.iterdir()}
 nitpick_ignore = [("py:obj", f"forescale.{name}") for name in _modules]
 toc_object_entries = False
 

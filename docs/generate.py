@@ -53,9 +53,10 @@ GROUPS = {
 }
 #: What signatures name, and what users seldom make themselves: where each is.
 NAMED = (
-    "draws.Estimate units.CostModel units.SixND units.SixNDAttention terms.Amplitude terms.CriticalSize noise.Noise "
-    "discrepancy.Discrepancy spreads.Spreads drift.Drift structured.Structured diagnostics.Diagnostics "
-    "sampling.Settings isoflop.IsoFlop"
+    "estimates.draws.Estimate units.CostModel units.SixND units.SixNDAttention laws.terms.Amplitude "
+    "laws.terms.CriticalSize belief.noise.Noise belief.discrepancy.Discrepancy belief.spreads.Spreads "
+    "belief.drift.Drift belief.structured.Structured sampling.diagnostics.Diagnostics sampling.nuts.Settings "
+    "frontiers.isoflop.IsoFlop"
 )
 Pages = Iterator[tuple[str, str]]
 
@@ -91,7 +92,7 @@ def public() -> dict[str, Any]:
 
 def named() -> dict[str, Any]:
     """What signatures name, by module and name."""
-    places = [name.split(".") for name in NAMED.split()]
+    places = [name.rpartition(".")[::2] for name in NAMED.split()]
     return {f"{place}.{name}": getattr(import_module(f"forescale.{place}"), name) for place, name in places}
 
 

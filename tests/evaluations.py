@@ -5,9 +5,9 @@ import pandas as pd
 import xarray as xr
 
 import forescale as fs
-from forescale.link_fit import LinkFit
-from forescale.link_model import draw_hits
-from forescale.links import get_link
+from forescale.accuracy.link_fit import LinkFit
+from forescale.belief.link_model import draw_hits
+from forescale.laws.links import get_link
 
 TRUTH = {
     "recall": {"middle": 2.9, "span": 1.2, "top": 0.85, "floor_ratio": 1.0, "scatter": 0.02},

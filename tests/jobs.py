@@ -11,8 +11,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from forescale.work import key_of
-from forescale.workers import run_all
+from forescale.work.task import key_of
+from forescale.work.workers import run_all
 
 
 class Sealed(Exception):  # noqa: N818

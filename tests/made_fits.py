@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
-from forescale.diagnostics import Diagnostics
-from forescale.fit import Fit
-from forescale.model import Model
-from forescale.observations import Observations
-from forescale.sampling import Settings
+from forescale.belief.model import Model
+from forescale.estimates.fit import Fit
+from forescale.sampling.diagnostics import Diagnostics
+from forescale.sampling.nuts import Settings
+from forescale.tables.observations import Observations
 
 CHINCHILLA = {"E": 1.8, "A": 470.0, "B": 1900.0, "alpha": 0.345, "beta": 0.36, "sigma": 0.004, "nu": 3.0}
 POWER = {"C_c": 2e27, "alpha_C": 0.057, "sigma": 0.01, "nu": 5.0}

@@ -5,10 +5,10 @@ import pytest
 import xarray as xr
 from toys import Toy, drawn_toy, toy
 
-from forescale.allocate import allocate
 from forescale.errors import DataError, ModelError
 from forescale.laws import LAWS
 from forescale.units import SixNDAttention, cost_model
+from forescale.verbs.allocate import allocate
 
 SPLITTERS = sorted(name for name, law in LAWS.items() if set(law.inputs) == {"n_params", "n_tokens"})
 CLOSED = [name for name in SPLITTERS if LAWS[name].sum_of_powers]

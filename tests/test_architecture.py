@@ -1,6 +1,7 @@
 """The layers of the house, read from the imports."""
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
@@ -8,99 +9,33 @@ import pytest
 SOURCE = Path(__file__).parents[1] / "src" / "forescale"
 
 LAYERS = [
-    {"errors", "files", "literature", "terms"},
-    {"units", "prices", "frozen", "seeds", "progress", "fronts", "shares", "embeddings", "uniformity", "proportions"},
-    {
-        "laws",
-        "lifetime",
-        "priors",
-        "noise",
-        "points",
-        "cells",
-        "columns",
-        "rules",
-        "critical_batch",
-        "recount",
-        "results",
-        "work",
-    },
-    {"intake", "links", "outcome_columns", "schedules", "drift", "structured", "own_laws", "processes", "cluster"},
-    {"support", "discrepancy", "workers", "references", "spreads"},
-    {"observations", "outcomes", "model_card"},
-    {"model", "link_model", "draws", "cuts", "scoring", "checkpoints"},
-    {"isoflop", "curves", "catalog", "coordinates", "compilation", "diagnostics", "optimum", "budgets", "designs"},
-    {"sampling", "best_losses", "trends", "break_model", "family_model"},
-    {"targets", "sbc"},
-    {"attribution"},
-    {"fit", "published", "huber", "joint", "tempered"},
-    {"valley", "link_fit", "breaks", "family_sampling"},
-    {"power_split"},
-    {"trend_models", "envelope"},
-    {"archive", "emergence", "trend_fit", "left_out", "frozen_forecast", "families"},
-    {"family_fit", "family_archive"},
-    {
-        "forecast",
-        "next_runs",
-        "allocate",
-        "routing",
-        "anchors",
-        "transferred",
-        "sensitivity",
-        "prior_sensitivity",
-        "calibrate",
-        "loo",
-        "sources",
-    },
-    {
-        "regret",
-        "shrinkage",
-        "compute_to",
-        "serve",
-        "downstream",
-        "returns",
-        "freeze",
-        "finish",
-        "consistency",
-        "limits",
-        "efficient",
-        "reconcile",
-        "baselines",
-        "stacking",
-        "scored",
-    },
-    {
-        "near_optimal",
-        "plans",
-        "contradiction",
-        "compute_gain",
-        "reach",
-        "returns_until",
-        "score_frozen",
-        "separation",
-        "tasks",
-    },
-    {"frontier", "backtest", "plan"},
-    {"approaches"},
-    {"compare"},
+    {"errors", "files", "progress"},
+    {"frozen", "seeds", "units"},
+    {"laws", "tables", "work"},
+    {"numbers"},
+    {"belief"},
+    {"sampling"},
+    {"estimates"},
+    {"families", "verbs"},
+    {"frontiers", "accuracy", "decisions"},
+    {"checking"},
     {"plots"},
-    {"report"},
-    {"demo", "console", "arguments"},
-    {"facts", "app", "plan_arguments"},
-    {"cards"},
+    {"pages"},
+    {"terminal"},
     {"commands"},
     {"cli"},
 ]
 LEVEL = {name: level for level, names in enumerate(LAYERS) for name in names}
-FILES = sorted(path for path in SOURCE.rglob("*.py") if path.stem != "__init__")
+FILES = sorted(path for path in SOURCE.rglob("*.py") if path != SOURCE / "__init__.py")
 
 
 def room(path):
-    """The name of a file, or of the folder that it is in: commands are one room, and so are plots."""
+    """The folder that a file is in, or its own name."""
     return path.stem if path.parent == SOURCE else path.parent.name
 
 
 def imports(path, *, lazy):
-    """Modules of forescale that a file imports: at its top, or anywhere when ``lazy``."""
+    """Modules of forescale that a file imports, in full: at its top, or anywhere when ``lazy``."""
     tree = ast.parse(path.read_text())
     guarded = {
         node
@@ -113,7 +48,8 @@ def imports(path, *, lazy):
         if isinstance(node, ast.ImportFrom) and node not in guarded and node.module:
             package, _, module = node.module.partition(".")
             if package == "forescale":
-                yield from [module.partition(".")[0]] if module else [alias.name for alias in node.names]
+                names = [alias.name for alias in node.names]
+                yield from [module] if "." in module else [f"{module}.{name}" for name in names] if module else names
 
 
 def test_every_file_has_a_layer():
@@ -123,14 +59,22 @@ def test_every_file_has_a_layer():
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
 def test_imports_run_strictly_down(path):
     own = {room(path)} if path.parent != SOURCE else set()
-    up = [name for name in imports(path, lazy=False) if name not in own and LEVEL.get(name, -1) >= LEVEL[room(path)]]
+    rooms = {name.partition(".")[0] for name in imports(path, lazy=False)} - own
+    up = [name for name in rooms if LEVEL.get(name, -1) >= LEVEL[room(path)]]
     assert not up, f"{path.name} imports {up}, which are not below it"
+
+
+@pytest.mark.parametrize("folder", sorted({path.parent for path in FILES} - {SOURCE}), ids=lambda folder: folder.name)
+def test_no_two_files_of_a_room_need_each_other(folder):
+    TopologicalSorter(
+        {f"{folder.name}.{path.stem}": set(imports(path, lazy=False)) for path in folder.glob("[a-z]*.py")}
+    ).prepare()
 
 
 def test_the_reader_of_imports_sees_an_import_that_runs_up(tmp_path):
     bad = tmp_path / "laws.py"
     bad.write_text("from forescale.cli import main\n")
-    assert list(imports(bad, lazy=False)) == ["cli"]
+    assert list(imports(bad, lazy=False)) == ["cli.main"]
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))

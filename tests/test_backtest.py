@@ -8,13 +8,13 @@ import pandas as pd
 import pytest
 
 import forescale as fs
-from forescale.backtest import backtest
-from forescale.baselines import huber_draws, last_point_draws
-from forescale.cuts import make_cuts
+from forescale.checking.backtest import backtest
+from forescale.checking.baselines import huber_draws, last_point_draws
+from forescale.checking.scoring import PROBS
+from forescale.checking.tasks import COLUMNS, Task, forecasters, run_task
 from forescale.errors import DataError, ModelError
-from forescale.sampling import Settings
-from forescale.scoring import PROBS
-from forescale.tasks import COLUMNS, Task, forecasters, run_task
+from forescale.sampling.nuts import Settings
+from forescale.tables.cuts import make_cuts
 
 TRUTH = {"E": 1.8, "A": 480.0, "B": 2000.0, "alpha": 0.35, "beta": 0.36}
 FEW = {"draws": 300, "tune": 300, "bootstrap": 20, "workers": 1}
@@ -100,7 +100,7 @@ def test_a_second_call_takes_what_is_kept(runs, result, tmp_path, monkeypatch):
     kept = tmp_path / "scores.jsonl"
     first = backtest(runs, "chinchilla", random_seed=1, progress=False, results=kept, **FEW)
     pd.testing.assert_frame_equal(first.points, result.points)
-    monkeypatch.setattr("forescale.tasks.run_task", forbidden)
+    monkeypatch.setattr("forescale.checking.tasks.run_task", forbidden)
     again = backtest(runs, "chinchilla", random_seed=1, progress=False, results=kept, **FEW)
     pd.testing.assert_frame_equal(again.points, result.points)
     other = backtest(runs, "chinchilla", random_seed=2, progress=False, results=kept, **FEW)  # the partner

@@ -10,12 +10,12 @@ from matplotlib._pylab_helpers import Gcf
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from forescale.backtest import Backtest
+from forescale.checking.backtest import Backtest
+from forescale.checking.scoring import PROBS, score
 from forescale.errors import DataError
+from forescale.numbers.proportions import share_interval
 from forescale.plots import plot_coverage, plot_forecasts, plot_pit, plot_scores, save_figure
 from forescale.plots.backtests import SCORES
-from forescale.proportions import share_interval
-from forescale.scoring import PROBS, score
 
 SPREADS = {"right": 1.0, "narrow": 0.4, "too high": 1.0}  # of forecasts, in the noise of 2 %
 PLOTS = (plot_coverage, plot_pit, plot_scores, plot_forecasts)

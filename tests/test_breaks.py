@@ -9,10 +9,10 @@ from commandline import call
 
 import forescale as fs
 from forescale import plots
-from forescale.breaks import CARDS
+from forescale.belief.references import at_runs, in_units_of_range
+from forescale.estimates.breaks import CARDS
 from forescale.laws import get_law
-from forescale.references import at_runs, in_units_of_range
-from forescale.tempered import temper
+from forescale.sampling.tempered import temper
 
 SIZES = np.logspace(4, 7, 14)
 STRAIGHT = ("unbroken", {"E": 0.001, "A": 2.0, "alpha": 0.25})

@@ -8,7 +8,7 @@ import pytest
 from tables import frame
 
 from forescale.errors import DataError
-from forescale.observations import Observations
+from forescale.tables.observations import Observations
 
 BROKEN = Path(__file__).parent / "broken"
 

@@ -7,10 +7,10 @@ import pandas as pd
 import pytest
 
 import forescale as fs
-from forescale.catalog import model_card
+from forescale.belief.catalog import model_card
+from forescale.belief.model import Model
+from forescale.belief.references import at_runs, in_units_of_range
 from forescale.laws import get_law
-from forescale.model import Model
-from forescale.references import at_runs, in_units_of_range
 
 X = np.logspace(2, 10, 33)
 PLAIN = {"E": 0.3, "A": 40.0, "alpha": 0.4}

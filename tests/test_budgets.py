@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from forescale.budgets import check_splits, positive, size_range
 from forescale.errors import DataError, ModelError
 from forescale.laws import LAWS
+from forescale.numbers.budgets import check_splits, positive, size_range
 from forescale.units import COST_MODELS, cost_model
 
 FREE = (None, None)

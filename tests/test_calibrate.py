@@ -8,10 +8,10 @@ import pytest
 import xarray as xr
 
 import forescale as fs
-from forescale import sbc
-from forescale.calibrate import calibrate, collect
+from forescale.checking import sbc
+from forescale.checking.calibrate import calibrate, collect
 from forescale.errors import DataError, ModelError
-from forescale.sampling import Draws, Settings
+from forescale.sampling.nuts import Draws, Settings
 
 QUICK = {"random_seed": 2, "progress": False, "workers": 1}
 

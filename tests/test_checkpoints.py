@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 import forescale as fs
-from forescale.checkpoints import MISFIT, read_curves
 from forescale.errors import DataError
 from forescale.laws import LAWS
+from forescale.tables.checkpoints import MISFIT, read_curves
 
 PLAN = fs.Schedule.wsd(20_000, decay=4000, warmup=1000, final=0.1)
 TRUTH = {"E": 2.3, "B": 45.0, "beta": 0.55, "R": 0.12, "gamma": 1.0}

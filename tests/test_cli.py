@@ -19,8 +19,9 @@ from commandline import COMMANDS, ESCAPE, call, check_page, refused
 from jobs import hears_interrupts
 
 import forescale as fs
-from forescale import arguments, catalog, demo
-from forescale.columns import LOSS_UNITS
+from forescale.belief import catalog
+from forescale.tables.columns import LOSS_UNITS
+from forescale.terminal import arguments, demo
 from forescale.units import COST_MODELS, format_quantity
 
 SHELVES = sorted({*fs.list_datasets(), *fs.list_models(), *fs.list_published(), *fs.list_trends(), *fs.list_links()})
@@ -472,7 +473,7 @@ def test_a_fit_that_fails_is_kept_on_request_only_and_serves_no_forecast(tmp_pat
 
 
 def test_a_warning_is_a_note(monkeypatch):
-    from forescale import cards
+    from forescale.terminal import cards
 
     listed = cards.list_models()
 

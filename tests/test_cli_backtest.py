@@ -14,8 +14,8 @@ from commandline import call, check_page, refused
 from jobs import hears_interrupts, lines
 
 import forescale as fs
-from forescale.backtest import backtest
-from forescale.tasks import COLUMNS
+from forescale.checking.backtest import backtest
+from forescale.checking.tasks import COLUMNS
 
 pytestmark = pytest.mark.usefixtures("eighty_columns")
 QUICK = ["--draws", 300, "--bootstrap", 20, "--cut", "1e20", "--workers", 1]

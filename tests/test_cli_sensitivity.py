@@ -9,8 +9,8 @@ import pytest
 from commandline import call, check_page, refused
 
 import forescale as fs
-from forescale.catalog import model_card, trends_card
-from forescale.targets import LABELS
+from forescale.belief.catalog import model_card, trends_card
+from forescale.verbs.targets import LABELS
 
 pytestmark = pytest.mark.usefixtures("eighty_columns")
 

@@ -9,9 +9,9 @@ import xarray as xr
 from toys import Toy
 
 import forescale as fs
+from forescale.checking.separation import STACK, separations
 from forescale.errors import DataError, ModelError
 from forescale.laws import get_law
-from forescale.separation import STACK, separations
 from forescale.units import SixND, SixNDAttention
 
 BUDGETS = [1e22, 1e25]

@@ -13,8 +13,8 @@ from toys import Toy
 from toys import toy as stated
 
 import forescale as fs
-from forescale.allocate import allocate
 from forescale.plots import plot_gain
+from forescale.verbs.allocate import allocate
 
 TRUTH = {"E": 1.8, "A": 470.0, "B": 1900.0, "alpha": 0.345, "beta": 0.36}
 FALLS = TRUTH["alpha"] * TRUTH["beta"] / (TRUTH["alpha"] + TRUTH["beta"])  # L* - E ~ C^-falls

@@ -14,7 +14,7 @@ from toys import Toy, drawn_toy, toy
 import forescale as fs
 from forescale.errors import DataError, ModelError
 from forescale.laws import LAWS
-from forescale.optimum import MOST_FLOPS, log_compute_to
+from forescale.numbers.optimum import MOST_FLOPS, log_compute_to
 from forescale.plots import plot_compute_to
 from forescale.units import SixND
 

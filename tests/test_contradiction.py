@@ -7,10 +7,10 @@ import pytest
 import xarray as xr
 
 import forescale as fs
-from forescale.consistency import Consistency
-from forescale.contradiction import contradiction
-from forescale.trends import PARAMETERS, SCALES, log_crossing, published_trends
+from forescale.estimates.trends import PARAMETERS, SCALES, log_crossing, published_trends
 from forescale.units import PF_DAY
+from forescale.verbs.consistency import Consistency
+from forescale.verbs.contradiction import contradiction
 
 
 @pytest.fixture(scope="module")

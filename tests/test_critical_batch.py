@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from forescale.critical_batch import critical_batch_size, flops_at, min_flops, min_steps, steps_at
 from forescale.errors import DataError
+from forescale.numbers.critical_batch import critical_batch_size, flops_at, min_flops, min_steps, steps_at
 
 BATCHES = np.logspace(3, 9, 13)
 

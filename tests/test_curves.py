@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 import forescale as fs
-from forescale.curves import Curve, Curves, curves, lowest_rising_path, switches
 from forescale.errors import DataError
+from forescale.frontiers.curves import Curve, Curves, curves, lowest_rising_path, switches
 
 LAW = {"E": 1.8, "A": 482.0, "B": 2085.0, "alpha": 0.348, "beta": 0.366}
 A = LAW["beta"] / (LAW["alpha"] + LAW["beta"])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import forescale as fs
-from forescale.cuts import SPARE, Cut, make_cuts
 from forescale.errors import DataError
+from forescale.tables.cuts import SPARE, Cut, make_cuts
 
 
 def table(values, family=None, name="small"):

@@ -10,7 +10,7 @@ import pytest
 from scipy.optimize import least_squares
 from scipy.special import huber
 
-from forescale.observations import Observations
+from forescale.tables.observations import Observations
 
 DATASETS = Path(__file__).parents[1] / "datasets"
 FOLDERS = sorted(card.parent for card in DATASETS.glob("*/card.toml"))

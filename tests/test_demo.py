@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 import forescale as fs
-from forescale import demo
 from forescale.errors import FileError
+from forescale.terminal import demo
 
 pytestmark = pytest.mark.slow
 

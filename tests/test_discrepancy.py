@@ -7,13 +7,13 @@ import pytest
 import xarray as xr
 
 import forescale as fs
-from forescale.discrepancy import Discrepancy
-from forescale.drift import Drift, decades_outside
+from forescale.belief.discrepancy import Discrepancy
+from forescale.belief.drift import Drift, decades_outside
+from forescale.belief.model import Model
+from forescale.belief.structured import Structured
 from forescale.errors import ModelError
-from forescale.fit import residuals
-from forescale.left_out import left_out
-from forescale.model import Model
-from forescale.structured import Structured
+from forescale.estimates.fit import residuals
+from forescale.estimates.left_out import left_out
 
 DRIFT = Drift(fs.Prior("normal", mu=-0.01, sigma=0.005), fs.Prior("lognormal", median=0.02, sigma=0.3))
 STRUCTURED = Structured(fs.Prior("halfnormal", sigma=0.02), length=1.0, rank=6)

@@ -8,8 +8,8 @@ import pytest
 import xarray as xr
 
 import forescale as fs
-from forescale.downstream import AVERAGE, paired
-from forescale.link_fit import LinkFit
+from forescale.accuracy.downstream import AVERAGE, paired
+from forescale.accuracy.link_fit import LinkFit
 
 
 def links(top=1.0, scatter=0.02, middle_sd=0.0, tasks=("one",), draws=1000):

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from forescale.drift import Drift, decades_outside, growth
+from forescale.belief.drift import Drift, decades_outside, growth
+from forescale.belief.priors import Prior
 from forescale.errors import ModelError
-from forescale.priors import Prior
 
 NAMES = ("n_params", "n_tokens", "batch")
 

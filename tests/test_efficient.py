@@ -8,9 +8,9 @@ from scipy.optimize import brentq, minimize_scalar
 from toys import Toy
 
 import forescale as fs
-from forescale.efficient import EXPONENTS, QUANTITIES, efficient_frontier
 from forescale.errors import DataError, ModelError
 from forescale.laws import LAWS
+from forescale.verbs.efficient import EXPONENTS, QUANTITIES, efficient_frontier
 
 BUDGETS = np.array([8.64e19, 1e24])
 PRINTED = {"N_c": 6.5e13, "S_c": 2.1e3, "alpha_N": 0.077, "alpha_S": 0.76}

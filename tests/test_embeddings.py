@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import xarray as xr
 
-from forescale.embeddings import Embeddings
 from forescale.errors import DataError
+from forescale.numbers.embeddings import Embeddings
 
 LOG_SIZE = np.log(10) * np.linspace(0, 14, 57)
 

@@ -6,9 +6,9 @@ import pandas as pd
 import pytest
 
 import forescale as fs
-from forescale.break_model import JUMP, bent, break_probability
-from forescale.link_model import draw_hits
-from forescale.links import get_link, powered
+from forescale.accuracy.break_model import JUMP, bent, break_probability
+from forescale.belief.link_model import draw_hits
+from forescale.laws.links import get_link, powered
 
 
 def exact_match(tokens, middle, span, *, steeper=1.0, at=2.9, seed=0, items=1000):

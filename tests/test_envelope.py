@@ -7,9 +7,9 @@ import pytest
 from scipy.stats import beta, binom, lognorm, multivariate_normal, norm, t
 
 import forescale as fs
-from forescale.curves import Switches, curves, switches
-from forescale.envelope import build, envelope, switch_data
 from forescale.errors import DataError
+from forescale.frontiers.curves import Switches, curves, switches
+from forescale.frontiers.envelope import build, envelope, switch_data
 
 LAW = {"E": 1.8, "A": 482.0, "B": 2085.0, "alpha": 0.348, "beta": 0.366}
 TRUE_A = LAW["beta"] / (LAW["alpha"] + LAW["beta"])

@@ -8,12 +8,12 @@ import pytest
 from commandline import call, check_page, refused
 
 import forescale as fs
-from forescale.cuts import make_cuts
-from forescale.draws import Estimate
+from forescale.belief.spreads import LEVEL, scaled
+from forescale.checking.tasks import forecasters
 from forescale.errors import DataError, FileError, ModelError
-from forescale.family_model import FamilyModel, Weights, scales_with_loss, with_usual_spreads
-from forescale.spreads import LEVEL, scaled
-from forescale.tasks import forecasters
+from forescale.estimates.draws import Estimate
+from forescale.families.model import FamilyModel, Weights, scales_with_loss, with_usual_spreads
+from forescale.tables.cuts import make_cuts
 
 CARDS = pytest.mark.parametrize("card", fs.list_models())
 SPREAD = {"E": 0.05, "A": 0.15, "alpha": 0.08}  # of the truth, between families
@@ -202,7 +202,7 @@ def test_a_family_of_few_runs_borrows(made):
 
 
 def test_tables_are_joined_and_one_without_families_is_one():
-    from forescale.family_fit import joined
+    from forescale.families.fit import joined
 
     runs, _ = simulated(2)
     plain = fs.Observations({"n_params": [1e8, 2e8], "loss": [3.0, 2.9], "run": ["x", "y"]}, "mine")

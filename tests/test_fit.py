@@ -10,9 +10,10 @@ import pytest
 import xarray as xr
 
 import forescale as fs
-from forescale import archive, sampling
-from forescale.fit import thinned
-from forescale.priors import Prior
+from forescale.belief.priors import Prior
+from forescale.estimates import archive
+from forescale.estimates.fit import thinned
+from forescale.sampling import nuts as sampling
 
 # Posterior mean and sd expected on the 240 runs with Student-t noise; a fit must be within half an sd.
 EXPECTED = {"alpha": (0.3455, 0.0091), "beta": (0.3606, 0.0101), "E": (1.807, 0.0154)}
@@ -120,7 +121,7 @@ def test_failing_fit_is_tried_once_more_and_then_refused(hoffmann, monkeypatch):
         tried.append(settings)
         return original(model, data, settings, seed, **rest)
 
-    monkeypatch.setattr(sys.modules["forescale.fit"], "sample", watched)
+    monkeypatch.setattr(sys.modules["forescale.estimates.fit"], "sample", watched)
     with pytest.raises(fs.ConvergenceError, match="ess_bulk below 400") as caught:
         fs.fit(hoffmann, "chinchilla", draws=30, tune=100, chains=2, random_seed=1)
     assert [s.target_accept for s in tried] == [0.9, 0.97]
@@ -166,7 +167,7 @@ def test_noise_that_does_not_fit_is_told(hoffmann):
 @pytest.mark.slow
 def test_noise_of_a_large_table_is_not_blamed_by_chance(simulate, monkeypatch):
     """However large the table, the check sees 100 draws, and a right noise has p far from 0 and 1."""
-    monkeypatch.setattr(sys.modules["forescale.fit"], "_CHECKED", 4 * 2000)
+    monkeypatch.setattr(sys.modules["forescale.estimates.fit"], "_CHECKED", 4 * 2000)
     model = fs.load_model("chinchilla")
     truth = {"E": 1.8, "A": 480.0, "B": 2000.0, "alpha": 0.35, "beta": 0.36}
     fit = fs.fit(simulate(model.law, truth, runs=2000), model, draws=300, random_seed=1)

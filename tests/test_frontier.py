@@ -10,11 +10,11 @@ import pytest
 from scipy import stats
 
 import forescale as fs
-from forescale.approaches import approaches
-from forescale.envelope import Envelope
-from forescale.frontier import frontier
+from forescale.frontiers.approaches import approaches
+from forescale.frontiers.envelope import Envelope
+from forescale.frontiers.frontier import frontier
 from forescale.laws import get_law
-from forescale.optimum import closed_log_size, search_log_size
+from forescale.numbers.optimum import closed_log_size, search_log_size
 from forescale.units import SixND, SixNDAttention
 
 LAW = get_law("chinchilla")

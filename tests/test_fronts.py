@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from forescale.fronts import front
+from forescale.numbers.fronts import front
 
 
 def test_the_front_is_what_no_smaller_run_beats():

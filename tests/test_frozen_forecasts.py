@@ -12,10 +12,10 @@ from scipy import stats
 from toys import toy
 
 import forescale as fs
-from forescale.freeze import LEVELS
-from forescale.frozen_forecast import FORMAT
+from forescale.checking.freeze import LEVELS
+from forescale.checking.frozen_forecast import FORMAT
+from forescale.checking.scoring import PROBS, coverage_name, score_quantiles
 from forescale.plots import plot_frozen
-from forescale.scoring import PROBS, coverage_name, score_quantiles
 
 POINTS = pd.DataFrame({"n_params": ["70B", "1B"], "n_tokens": ["1.4T", "20B"], "run": ["big", "small"]})
 

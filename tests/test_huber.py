@@ -9,9 +9,9 @@ from scipy.optimize import minimize
 
 import forescale as fs
 from forescale.errors import DataError, ForescaleWarning, ModelError
-from forescale.huber import huber_fit
+from forescale.estimates.huber import huber_fit
 from forescale.laws import LAWS, Law, get_law
-from forescale.observations import Observations
+from forescale.tables.observations import Observations
 
 POWERS = {name: law for name, law in LAWS.items() if law.judged is None}
 ALL = pytest.mark.parametrize("law", POWERS.values(), ids=POWERS)

@@ -18,9 +18,9 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.testing.decorators import remove_ticks_and_titles
 
-from forescale.catalog import load_model
-from forescale.observations import Observations
+from forescale.belief.catalog import load_model
 from forescale.plots import plot_loo_pit, plot_loss, plot_predictive, plot_priors
+from forescale.tables.observations import Observations
 
 BASELINE = Path(__file__).parent / "baseline"
 #: Root mean square of the difference, of 255 shades. Each part that a figure may lose makes more: measured below.

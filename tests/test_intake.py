@@ -9,7 +9,7 @@ import pytest
 from tables import frame
 
 from forescale.errors import DataError
-from forescale.observations import Observations
+from forescale.tables.observations import Observations
 from forescale.units import COST_MODELS, PF_DAY, cost_model
 
 

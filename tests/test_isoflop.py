@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 import forescale as fs
-from forescale.isoflop import distinct_sizes, isoflop_groups
+from forescale.frontiers.isoflop import distinct_sizes, isoflop_groups
 from forescale.units import SixNDAttention
 
 NOMINAL = [6e18, 1e19, 3e19, 6e19, 1e20, 3e20, 6e20, 1e21, 3e21]

@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 import forescale as fs
-from forescale import joint, sampling
-from forescale.joint import sample_joint
-from forescale.sampling import Settings
+from forescale.sampling import joint
+from forescale.sampling import nuts as sampling
+from forescale.sampling.joint import sample_joint
+from forescale.sampling.nuts import Settings
 
 Y = np.random.default_rng(3).normal([[1.0], [5.0]], 0.5, (2, 40))
 SETTINGS = Settings(draws=500, tune=300)

@@ -6,8 +6,8 @@ import xarray as xr
 
 from forescale.errors import ModelError
 from forescale.laws import LAWS, get_law, law
-from forescale.schedules import Schedule
-from forescale.terms import Amplitude, CriticalSize
+from forescale.laws.terms import Amplitude, CriticalSize
+from forescale.tables.schedules import Schedule
 
 ALL = pytest.mark.parametrize("one", LAWS.values(), ids=LAWS)
 INPUTS = {"n_params": 3e9, "n_tokens": 7e10, "min_steps": 2e4, "x": 4e9, "unique_tokens": 2e10, "n_experts": 32.0}

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import forescale as fs
-from forescale.contradiction import contradiction
-from forescale.limits import trends_of
+from forescale.verbs.contradiction import contradiction
+from forescale.verbs.limits import trends_of
 
 
 def test_slopes_are_those_of_the_law_in_a_narrow_range():

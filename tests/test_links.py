@@ -9,8 +9,8 @@ import xarray as xr
 from evaluations import evaluated
 
 import forescale as fs
-from forescale.link_model import LinkModel, concentrations, draw_hits
-from forescale.links import LINKS, ceiling, get_link, powered
+from forescale.belief.link_model import LinkModel, concentrations, draw_hits
+from forescale.laws.links import LINKS, ceiling, get_link, powered
 
 ALL = pytest.mark.parametrize("one", [*LINKS.values(), powered(LINKS["sigmoid"], 5)], ids=lambda one: one.name)
 VALUES = {"middle": 2.6, "span": 1.4, "top": 0.8, "floor_ratio": 0.9}

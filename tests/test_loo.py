@@ -10,10 +10,10 @@ from scipy.optimize import minimize
 from scipy.special import logsumexp
 
 import forescale as fs
-import forescale.loo
+import forescale.checking.loo
+from forescale.checking.loo import LeaveOneOut, leave_one_out
+from forescale.checking.stacking import mixture, score_notes, score_table, stacking_weights
 from forescale.errors import DataError, ModelError
-from forescale.loo import LeaveOneOut, leave_one_out
-from forescale.stacking import mixture, score_notes, score_table, stacking_weights
 
 # Of residuals whose scale is not the noise's: in tables as small and as contrary as these that is so by design.
 pytestmark = pytest.mark.filterwarnings("ignore:residuals of:forescale.errors.ForescaleWarning")

@@ -19,13 +19,13 @@ import pytest
 from jobs import lines, two_dask_workers
 
 import forescale as fs
-from forescale import sampling
-from forescale.backtest import backtest
-from forescale.calibrate import calibrate
-from forescale.cuts import make_cuts
-from forescale.sampling import Settings
-from forescale.tasks import Task, forecasters
-from forescale.workers import run_all
+from forescale.checking.backtest import backtest
+from forescale.checking.calibrate import calibrate
+from forescale.checking.tasks import Task, forecasters
+from forescale.sampling import nuts as sampling
+from forescale.sampling.nuts import Settings
+from forescale.tables.cuts import make_cuts
+from forescale.work.workers import run_all
 
 pytestmark = pytest.mark.slow
 TRUTH = {"E": 1.8, "A": 480.0, "B": 2000.0, "alpha": 0.35, "beta": 0.36}
@@ -57,7 +57,7 @@ def command(code, *words):
 
 BACKTEST = f"""
 import sys, forescale as fs
-from forescale.backtest import backtest
+from forescale.checking.backtest import backtest
 table, out, workers, results = sys.argv[1:]
 runs = fs.Observations.read(table, name="simulated chinchilla")
 found = backtest(runs, workers=int(workers), results=results or None, **{ASKED})
@@ -195,8 +195,8 @@ def test_calibration_is_the_same_whoever_does_it(client, tmp_path):
 
 OWN_LAW = """
 import sys, forescale as fs
-from forescale.backtest import backtest
-from forescale.terms import Amplitude
+from forescale.checking.backtest import backtest
+from forescale.laws.terms import Amplitude
 
 @fs.law(terms={"A": Amplitude("n_params", "alpha"), "B": Amplitude("n_tokens", "beta")}, floor="E")
 def homemade(n_params, n_tokens, *, E, A, B, alpha, beta):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 
 import forescale as fs
-from forescale import coordinates
-from forescale.catalog import model_card
+from forescale.belief.catalog import model_card
+from forescale.belief.model import Model
+from forescale.belief.points import usual_points
+from forescale.belief.priors import Prior
 from forescale.errors import ModelError
 from forescale.laws import LAWS
-from forescale.model import Model
-from forescale.points import usual_points
-from forescale.priors import Prior
+from forescale.sampling import coordinates
 
 ALL = pytest.mark.parametrize("name", fs.list_models())
 

@@ -6,9 +6,9 @@ from matplotlib.figure import Figure
 from toys import toy
 
 import forescale as fs
+from forescale.decisions.near_optimal import SLACK, _covered
 from forescale.errors import DataError, ModelError
-from forescale.near_optimal import SLACK, _covered
-from forescale.optimum import loss_on_line
+from forescale.numbers.optimum import loss_on_line
 from forescale.plots import plot_near_optimal
 
 BUDGETS = ["1e22", "5.76e23"]

@@ -14,8 +14,8 @@ from toys import Toy
 from toys import toy as stated
 
 import forescale as fs
+from forescale.decisions.next_runs import _noise_variance as noise_variance
 from forescale.laws import LAWS
-from forescale.next_runs import _noise_variance as noise_variance
 from forescale.plots import plot_next_runs
 
 SCATTER = 1e-4

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tables import frame
 
 from forescale.errors import DataError
-from forescale.observations import Observations
+from forescale.tables.observations import Observations
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 
 import forescale as fs
-from forescale.discrepancy import Discrepancy
-from forescale.drift import Drift, decades_outside
+from forescale.belief.discrepancy import Discrepancy
+from forescale.belief.drift import Drift, decades_outside
 
 BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 DRIFT = Drift(fs.Prior("normal", mu=0.0, sigma=0.002), fs.Prior("lognormal", median=0.02, sigma=0.5))

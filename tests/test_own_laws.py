@@ -6,10 +6,9 @@ from dataclasses import replace
 import pytest
 
 import forescale as fs
-from forescale import own_laws
-from forescale.laws import LAWS, get_law, law
-from forescale.own_laws import SentLaw, send
-from forescale.terms import Amplitude
+from forescale.laws import LAWS, get_law, law, own_laws
+from forescale.laws.own_laws import SentLaw, send
+from forescale.laws.terms import Amplitude
 
 
 @pytest.fixture(autouse=True)

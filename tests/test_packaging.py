@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[1]
 
 LOOK = """
 import json, forescale as fs
-from forescale.catalog import dataset_card
+from forescale.belief.catalog import dataset_card
 shelves = {
     "models": [fs.load_model(name).name for name in fs.list_models()],
     "published": [fs.published(name).name for name in fs.list_published()],

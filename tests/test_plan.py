@@ -96,7 +96,7 @@ def test_where_tokens_repeat_all_of_it_is_of_those_that_there_are(monkeypatch, e
     assert (found.first.runs["unique_tokens"] <= 25e9).all()
     assert set((found.first.runs["n_tokens"] / found.first.runs["unique_tokens"]).round(6)) == {1.0, 4.0, 16.0}
     assert fs.plan(fit, "1e22", unique_tokens="inf", random_seed=1).run["n_tokens"] < found.run["n_tokens"]
-    monkeypatch.setattr("forescale.arguments.load_source", lambda word: fit)
+    monkeypatch.setattr("forescale.terminal.arguments.load_source", lambda word: fit)
     page = call("plan", "fit.nc", "--budget", "1e22", "--unique-tokens", "25B").stdout
     check_page(page)
     assert "epochs)" in page
@@ -104,7 +104,7 @@ def test_where_tokens_repeat_all_of_it_is_of_those_that_there_are(monkeypatch, e
 
 def test_the_page_says_the_same(fit, found, tmp_path, monkeypatch, eighty_columns):
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("forescale.arguments.load_source", lambda word: fit)
+    monkeypatch.setattr("forescale.terminal.arguments.load_source", lambda word: fit)
     page = call("plan", "fit.nc", "--budget", "1e24", "--seed", 1).stdout
     check_page(page)
     for heading in ("What to train", "What to expect of", "What could go wrong", "Which small runs first"):

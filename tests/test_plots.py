@@ -12,12 +12,11 @@ from matplotlib.axes import Axes
 from matplotlib.contour import ContourSet
 from matplotlib.figure import Figure
 
-from forescale.allocate import Allocation, allocate
-from forescale.catalog import load_model
+from forescale.belief.catalog import load_model
 from forescale.errors import DataError, FileError, ModelError
-from forescale.fit import Fit
-from forescale.forecast import forecast
-from forescale.observations import Observations
+from forescale.estimates.fit import Fit
+from forescale.estimates.published import published
+from forescale.numbers.uniformity import ecdf, envelope
 from forescale.plots import (
     TRAINED,
     plot_allocation,
@@ -31,8 +30,9 @@ from forescale.plots import (
 )
 from forescale.plots.predictive import _all_within as all_within
 from forescale.plots.predictive import _left_out as left_out
-from forescale.published import published
-from forescale.uniformity import ecdf, envelope
+from forescale.tables.observations import Observations
+from forescale.verbs.allocate import Allocation, allocate
+from forescale.verbs.forecast import forecast
 
 GRID = np.geomspace(1e20, 1e27, 8)
 

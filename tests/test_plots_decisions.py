@@ -11,13 +11,15 @@ from matplotlib.figure import Figure
 from toys import toy
 
 import forescale as fs
-from forescale.calibrate import Calibration
-from forescale.compare import Comparison
+from forescale.checking.calibrate import Calibration
+from forescale.checking.compare import Comparison
+from forescale.checking.loo import LeaveOneOut
+from forescale.checking.separation import disagree
 from forescale.errors import DataError
-from forescale.frontier import _result
-from forescale.isoflop import isoflop_groups
+from forescale.estimates.trends import log_crossing
+from forescale.frontiers.frontier import _result
+from forescale.frontiers.isoflop import isoflop_groups
 from forescale.laws import get_law
-from forescale.loo import LeaveOneOut
 from forescale.plots.allocations import TRAINED, plot_allocation
 from forescale.plots.calibrations import plot_ranks
 from forescale.plots.comparisons import plot_divergence, plot_loo_differences
@@ -27,8 +29,6 @@ from forescale.plots.isoflops import plot_isoflops, valleys
 from forescale.plots.regrets import plot_regret
 from forescale.plots.saving import save_figure
 from forescale.plots.sensitivities import plot_elasticities, plot_shares, plot_tornado
-from forescale.separation import disagree
-from forescale.trends import log_crossing
 from forescale.units import SixND
 
 GRID = np.geomspace(1e20, 1e27, 8)

@@ -7,11 +7,11 @@ from arviz_stats import psense_summary
 from made_fits import made_fit
 
 import forescale as fs
-from forescale import archive
-from forescale.catalog import model_card
+from forescale.belief.catalog import model_card
+from forescale.belief.model import Model
 from forescale.errors import ModelError
-from forescale.model import Model
-from forescale.prior_sensitivity import (
+from forescale.estimates import archive
+from forescale.verbs.prior_sensitivity import (
     CONFLICT,
     FINE,
     STRONG,

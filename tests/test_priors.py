@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from forescale.belief.noise import NOISES, get_noise
+from forescale.belief.priors import DISTRIBUTIONS, Prior
 from forescale.errors import ModelError
-from forescale.noise import NOISES, get_noise
-from forescale.priors import DISTRIBUTIONS, Prior
 
 PRIORS = {
     "lognormal": Prior("lognormal", median=0.3, sigma=0.4),

@@ -5,7 +5,7 @@ import pytest
 from scipy import stats
 
 from forescale.errors import DataError
-from forescale.proportions import share_interval
+from forescale.numbers.proportions import share_interval
 
 
 def held(groups, share, together, times, ignored=False):

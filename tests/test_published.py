@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 import forescale as fs
-from forescale.catalog import published_card
+from forescale.belief.catalog import published_card
 from forescale.errors import ModelError
-from forescale.published import from_toml
+from forescale.estimates.published import from_toml
 
 
 @pytest.mark.parametrize("name", fs.list_published())

@@ -10,12 +10,12 @@ from scipy.optimize import minimize_scalar
 from scipy.stats import binom
 
 import forescale as fs
-from forescale import recount
-from forescale.embeddings import Embeddings
 from forescale.errors import DataError, ForescaleWarning, ModelError
 from forescale.laws import LAWS, get_law
-from forescale.literature import literature_exponents
-from forescale.reconcile import KAPLAN_FLOPS, reconcile
+from forescale.numbers import recount
+from forescale.numbers.embeddings import Embeddings
+from forescale.numbers.literature import literature_exponents
+from forescale.verbs.reconcile import KAPLAN_FLOPS, reconcile
 
 BESIROGLU = (482.01, 0.3478, 2085.43, 0.3658)  # A, alpha, B, beta
 TRUTH = {"E": 1.8, "A": 482.0, "B": 2085.0, "alpha": 0.348, "beta": 0.366}

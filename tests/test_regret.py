@@ -7,11 +7,11 @@ import pytest
 import xarray as xr
 from toys import Toy, drawn_toy
 
-from forescale.allocate import allocate
 from forescale.errors import DataError, ModelError
 from forescale.laws import LAWS
-from forescale.regret import regret
 from forescale.units import SixND, SixNDAttention, cost_model
+from forescale.verbs.allocate import allocate
+from forescale.verbs.regret import regret
 
 BUDGETS = np.array([1e19, 5.76e23])
 SPLITTERS = sorted(name for name, law in LAWS.items() if set(law.inputs) == {"n_params", "n_tokens"})

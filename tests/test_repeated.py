@@ -8,9 +8,9 @@ from toys import toy
 
 import forescale as fs
 from forescale import plots
-from forescale.allocate import allocate
 from forescale.errors import DataError, ModelError
 from forescale.laws import get_law
+from forescale.verbs.allocate import allocate
 
 LAW = get_law("data_constrained")
 # https://github.com/huggingface/datablations, README: a, b, e, alpha, beta, rd_star, rn_star

@@ -13,14 +13,14 @@ from commandline import call, refused
 
 import forescale as fs
 import forescale.commands.report  # the command, wherever the command line lists it
-from forescale.backtest import Backtest
+from forescale.checking.backtest import Backtest
+from forescale.checking.scoring import score
 from forescale.errors import DataError, FileError, ModelError
-from forescale.report import answer, disputes, doubts, evidence, redo, report
-from forescale.report.contents import Bullets, Code, Contents, Control, Figure, Paragraph, Section, Table
-from forescale.report.html import _as_json, to_html
-from forescale.report.made import ask
-from forescale.report.markdown import to_markdown
-from forescale.scoring import score
+from forescale.pages import answer, disputes, doubts, evidence, redo, report
+from forescale.pages.contents import Bullets, Code, Contents, Control, Figure, Paragraph, Section, Table
+from forescale.pages.html import _as_json, to_html
+from forescale.pages.made import ask
+from forescale.pages.markdown import to_markdown
 from forescale.units import format_quantity, parse_quantity
 
 BUDGETS = ["1e22", "5.76e23"]

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import forescale as fs
-from forescale.report import report
-from forescale.report.contents import Control
+from forescale.pages import report
+from forescale.pages.contents import Control
 from forescale.units import format_quantity
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")

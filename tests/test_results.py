@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from forescale.errors import FileError
-from forescale.results import open_results
+from forescale.work.results import open_results
 
 
 def written(path, **rows):

@@ -11,11 +11,11 @@ from toys import Toy
 from toys import toy as stated
 
 import forescale as fs
-from forescale.allocate import allocate
+from forescale.decisions.returns import BEST, RATIO
 from forescale.laws import LAWS
 from forescale.plots import plot_returns
-from forescale.returns import BEST, RATIO
 from forescale.units import SixNDAttention
+from forescale.verbs.allocate import allocate
 
 TRUTH = {"E": 1.8, "A": 470.0, "B": 1900.0, "alpha": 0.345, "beta": 0.36}
 N, D = 7e10, 1.4e12

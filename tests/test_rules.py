@@ -11,9 +11,9 @@ import pytest
 import xarray as xr
 
 import forescale as fs
-from forescale.critical_batch import critical_batch_size
 from forescale.errors import ModelError
-from forescale.rules import PowerRule
+from forescale.numbers.critical_batch import critical_batch_size
+from forescale.numbers.rules import PowerRule
 from forescale.units import PF_DAY
 
 CMIN = fs.published("kaplan2020_cmin")

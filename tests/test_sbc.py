@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from forescale.uniformity import ecdf_p
+from forescale.numbers.uniformity import ecdf_p
 
 PLACES = 100
 

@@ -5,7 +5,7 @@ import pytest
 
 import forescale as fs
 from forescale.errors import DataError
-from forescale.schedules import SHAPES
+from forescale.tables.schedules import SHAPES
 
 
 def areas_by_loops(rates, memory, warmup):

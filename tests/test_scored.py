@@ -9,10 +9,10 @@ import pytest
 from jobs import lines
 
 import forescale as fs
-from forescale.compare import compare
+from forescale.checking.compare import compare
+from forescale.checking.scored import leave_each_out
 from forescale.errors import ConvergenceError, ModelError
-from forescale.left_out import LeftOut
-from forescale.scored import leave_each_out
+from forescale.estimates.left_out import LeftOut
 
 pytestmark = pytest.mark.slow
 pytest.importorskip("distributed")

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from forescale.belief.noise import NOISES
+from forescale.checking.scoring import PROBS, mixture_log_density, score
 from forescale.errors import DataError
-from forescale.noise import NOISES
-from forescale.scoring import PROBS, mixture_log_density, score
 
 LOSSES = ["interval_score", "crps", "log_score"]
 

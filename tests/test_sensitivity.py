@@ -8,10 +8,10 @@ import pytest
 import xarray as xr
 
 import forescale as fs
-from forescale.budgets import DECADES
 from forescale.errors import DataError
-from forescale.sensitivity import sensitivity
-from forescale.trends import published_trends
+from forescale.estimates.trends import published_trends
+from forescale.numbers.budgets import DECADES
+from forescale.verbs.sensitivity import sensitivity
 
 
 @dataclass

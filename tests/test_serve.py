@@ -11,8 +11,8 @@ from scipy.optimize import minimize_scalar
 from toys import toy
 
 import forescale as fs
+from forescale.decisions.lifetime import growth_when_served, serving_weight
 from forescale.errors import DataError, ModelError
-from forescale.lifetime import growth_when_served, serving_weight
 from forescale.plots import plot_serving
 from forescale.units import CostModel
 

@@ -5,7 +5,7 @@ from itertools import combinations
 import numpy as np
 import pytest
 
-from forescale.shares import (
+from forescale.numbers.shares import (
     conditional_steps,
     correlations,
     quadratic,

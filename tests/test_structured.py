@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
+from forescale.belief.priors import Prior
+from forescale.belief.structured import AMPLITUDE, Structured
 from forescale.errors import ModelError
-from forescale.priors import Prior
-from forescale.structured import AMPLITUDE, Structured
 
 PART = Structured(Prior("halfnormal", sigma=0.02), length=1.0, rank=12)
 

@@ -6,7 +6,7 @@ import pytest
 from tables import frame
 
 from forescale.errors import DataError
-from forescale.observations import Observations
+from forescale.tables.observations import Observations
 
 
 def test_supports():

@@ -7,11 +7,11 @@ from toys import Toy, drawn_toy
 
 import forescale as fs
 from forescale.errors import DataError, ModelError
+from forescale.estimates.trends import published_trends
 from forescale.laws import LAWS, get_law
-from forescale.optimum import closed_log_size
-from forescale.targets import LABELS, complex_step, target_of
-from forescale.trends import published_trends
+from forescale.numbers.optimum import closed_log_size
 from forescale.units import SixND
+from forescale.verbs.targets import LABELS, complex_step, target_of
 
 BUDGETS = np.array([1e19, 5.76e23, 1e28])
 SPLITTERS = sorted(name for name, law in LAWS.items() if set(law.inputs) == {"n_params", "n_tokens"})

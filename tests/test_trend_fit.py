@@ -5,9 +5,9 @@ import pandas as pd
 import pytest
 
 import forescale as fs
-from forescale.contradiction import contradiction
-from forescale.trend_fit import fit_trends
-from forescale.trends import PARAMETERS, log_crossing
+from forescale.estimates.trends import PARAMETERS, log_crossing
+from forescale.frontiers.trend_fit import fit_trends
+from forescale.verbs.contradiction import contradiction
 
 TRUTH = {"C_c": 2.7e28, "alpha_C": 0.050, "D_c": 5.4e13, "alpha_D": 0.095, "D_1": 2e10, "b": 0.27}
 UNIT = 8.64e19

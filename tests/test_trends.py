@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 import forescale as fs
-from forescale.catalog import list_trends
-from forescale.trends import PARAMETERS, SCALES, log_crossing, published_trends
+from forescale.belief.catalog import list_trends
+from forescale.estimates.trends import PARAMETERS, SCALES, log_crossing, published_trends
 from forescale.units import PF_DAY
 
 CARD = """

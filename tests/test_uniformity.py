@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from forescale import uniformity
 from forescale.errors import DataError
+from forescale.numbers import uniformity
 
 PLACES = 100
 

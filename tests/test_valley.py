@@ -6,11 +6,21 @@ import xarray as xr
 from scipy.optimize import minimize_scalar
 
 import forescale as fs
-from forescale.isoflop import isoflop_groups
+from forescale.frontiers.isoflop import isoflop_groups
+from forescale.frontiers.valley import (
+    PRIORS,
+    SHAPES,
+    Builder,
+    asymmetric,
+    get_shape,
+    growth,
+    minima,
+    quadratic,
+    valley_data,
+)
 from forescale.laws import get_law
-from forescale.optimum import closed_log_size, loss_on_line, search_log_size
+from forescale.numbers.optimum import closed_log_size, loss_on_line, search_log_size
 from forescale.units import SixND, SixNDAttention
-from forescale.valley import PRIORS, SHAPES, Builder, asymmetric, get_shape, growth, minima, quadratic, valley_data
 
 LAW = get_law("chinchilla")
 TRUTH = {"E": 1.8, "A": 20000.0, "B": 150.0, "alpha": 0.5, "beta": 0.25}

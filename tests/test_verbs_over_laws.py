@@ -11,8 +11,8 @@ from test_recovery import TRUTH
 from toys import Toy
 
 import forescale as fs
+from forescale.belief.points import usual_points
 from forescale.laws import LAWS
-from forescale.points import usual_points
 
 CARDS = fs.list_models()
 POOL = {"unique_tokens": 1e11}  # an allocation has to know it of laws in which tokens repeat

@@ -14,8 +14,8 @@ import pytest
 from jobs import Note, hears_interrupts, lines, notes, pids, times_done, two_dask_workers
 
 from forescale.errors import DataError, FileError
-from forescale.processes import TRIES
-from forescale.workers import run_all, seed_to_keep
+from forescale.work.processes import TRIES
+from forescale.work.workers import run_all, seed_to_keep
 
 DRIVER = Path(__file__).with_name("jobs.py")
 HERE, LOCAL, CLUSTER = "this process", "processes", "cluster"

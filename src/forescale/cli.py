@@ -4,7 +4,7 @@ What a command needs is imported when it runs, so that help answers at once.
 """
 
 # isort: off
-from forescale.app import app, main
+from forescale.terminal.app import app, main
 from forescale.commands import runs
 from forescale.commands import plan
 from forescale.commands import plans

@@ -8,8 +8,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from forescale.fit import Fit
-    from forescale.joint import Joint
+    from forescale.estimates.fit import Fit
+    from forescale.sampling.joint import Joint
 
 
 class ForescaleError(Exception):

@@ -91,7 +91,7 @@ class CostModel(ABC):
     """What training costs: ``flops = flops_per_token(n_params) * n_tokens``.
 
     A cost model states `flops_per_token` and its inverse `n_params`; the rest follows, unless it charges for more than
-    tokens (`forescale.lifetime`). All methods are
+    tokens (`forescale.decisions.lifetime`). All methods are
     plain arithmetic, so that Python numbers, NumPy arrays and xarray objects go through alike. Parameters and
     tokens are counts, compute is in FLOPs.
     """

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import WRITTEN, app, output, progress_wanted, tell
 from forescale.errors import DataError
+from forescale.terminal import arguments
+from forescale.terminal.app import WRITTEN, app, output, progress_wanted, tell
 
 if TYPE_CHECKING:
-    from forescale.console import Row, Shown
+    from forescale.terminal.console import Row, Shown
 
 Tables = Annotated[list[str], typer.Argument(metavar="RUNS", help=".csv, .tsv or .parquet files, or datasets' names.")]
 Models = Annotated[
@@ -83,7 +83,8 @@ def _backtest(
         except DataError as error:
             raise DataError(f"{word}: {error}" if len(runs) > 1 else str(error)) from None
 
-    from forescale import cluster, console
+    from forescale.terminal import console
+    from forescale.work import cluster
 
     for table in tables:
         said, notes = console.read(table)
@@ -125,7 +126,7 @@ def _backtest(
 def _page(found: fs.Backtest) -> Shown:
     from rich.text import Text
 
-    from forescale import console
+    from forescale.terminal import console
 
     points, totals = found.points, found.table(None)
     counts = {name: points[name].nunique() for name in ("table", "model")}
@@ -162,7 +163,7 @@ def _scores(row: Row) -> list[str]:
 
 def _shares(found: fs.Backtest, down: str, across: str) -> Any:
     """The share inside 90 %, of how many, laid out by two of model, distance and table."""
-    from forescale import console
+    from forescale.terminal import console
 
     rows = _records(found.table(across if down == "model" else down))
     cells = {(row[down], row[across]): f"{row['covered_90']:.2f} of {row['points']}" for row in rows}

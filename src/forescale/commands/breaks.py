@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.console import Shown
+    from forescale.terminal.console import Shown
 
 Size = Annotated[str, typer.Option(metavar="COLUMN", help="What the curve is drawn against.")]
 At = Annotated[list[str] | None, typer.Option(metavar="SIZE", help="Where to forecast the loss: 512M; repeatable.")]
@@ -41,7 +41,7 @@ def _breaks(
     answers = output(json, csv)
     import pandas as pd
 
-    from forescale import console
+    from forescale.terminal import console
 
     observations = arguments.read_runs(runs, all_runs=all_runs, columns=arguments.pairs("--columns", columns))
     observations = arguments.filtered(observations, arguments.pairs("--where", where))
@@ -58,7 +58,7 @@ def _breaks(
 
 
 def _number(found: fs.Breaks) -> Shown:
-    from forescale import console
+    from forescale.terminal import console
 
     cells = [
         [
@@ -78,7 +78,7 @@ def _number(found: fs.Breaks) -> Shown:
 
 
 def _places(places: pd.DataFrame, prob: float) -> Shown:
-    from forescale import console
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     if places.empty:

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.console import Shown
+    from forescale.terminal.console import Shown
 
 Sources = Annotated[
     list[str], typer.Argument(metavar="SOURCES", help="Two or more fits' files or published estimates.")
@@ -53,7 +53,7 @@ def _compare(
         refits=refits,
         random_seed=seed,
     )
-    from forescale.draws import INTERVAL_KIND
+    from forescale.estimates.draws import INTERVAL_KIND
 
     tables = {
         "allocation": found.allocation(prob),
@@ -70,8 +70,8 @@ def _compare(
 def _page(found: fs.Comparison, tables: dict[str, pd.DataFrame], prob: float) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.draws import INTERVAL_KIND
+    from forescale.estimates.draws import INTERVAL_KIND
+    from forescale.terminal import console
 
     shown: Shown = [
         console.heading(f"{len(found.sources)} estimates on {found.runs.name}, {len(found.runs)} runs"),
@@ -109,7 +109,7 @@ def _page(found: fs.Comparison, tables: dict[str, pd.DataFrame], prob: float) ->
 
 
 def _score_table(scores: pd.DataFrame) -> Any:
-    from forescale import console
+    from forescale.terminal import console
 
     def cell(value: float, text: str) -> str:
         return text if value == value else ""
@@ -156,7 +156,7 @@ def _ranges(table: pd.DataFrame) -> list[list[str]]:
 
 
 def _prices(table: pd.DataFrame) -> list[list[str]]:
-    from forescale import console
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     rows: dict[tuple[float, str, str], list[str]] = {}
@@ -167,7 +167,7 @@ def _prices(table: pd.DataFrame) -> list[list[str]]:
 
 
 def _losses(table: pd.DataFrame, inputs: list[str]) -> list[list[str]]:
-    from forescale import console
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     return [

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import forescale as fs
-from forescale import arguments, plan_arguments
-from forescale.app import app, output
+from forescale.terminal import arguments, plan_arguments
+from forescale.terminal.app import app, output
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.console import Shown
+    from forescale.terminal.console import Shown
 
 Loss = Annotated[list[str], typer.Option(metavar="NATS", help="Losses to be reached, 2.0,1.9,...; repeatable.")]
 At = Annotated[
@@ -51,7 +51,7 @@ def _compute_to(
     if at:
         points = arguments.read_points(estimate.law, at)
         planned = fs.forecast(estimate, points, random_seed=seed).probability(losses)
-    from forescale import console
+    from forescale.terminal import console
 
     rows = found.table(prob)
     document = {"command": "compute-to", "source": found.source, **console.bands(found, prob)}
@@ -66,8 +66,8 @@ def _page(
 ) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.draws import INTERVAL_KIND, is_single
+    from forescale.estimates.draws import INTERVAL_KIND, is_single
+    from forescale.terminal import console
 
     single = is_single(found.draws)
     columns = {"compute": "FLOPs", "n_params": "parameters", "n_tokens": "tokens"}
@@ -103,7 +103,7 @@ def _budgets(needs: pd.DataFrame) -> Shown:
     """How probably budgets are enough, and what would have to be true where that is most open."""
     from rich.text import Text
 
-    from forescale import console
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     pairs = needs.drop_duplicates(["loss", "flops"])
@@ -139,7 +139,7 @@ def _budgets(needs: pd.DataFrame) -> Shown:
 
 def _plans(planned: pd.DataFrame) -> Shown:
     """How probably planned runs are at or below the losses."""
-    from forescale import console
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     losses = list(planned["loss"].unique())

@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output, progress_wanted
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output, progress_wanted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.console import Shown
-    from forescale.draws import Estimate
-    from forescale.trends import Trends
+    from forescale.estimates.draws import Estimate
+    from forescale.estimates.trends import Trends
+    from forescale.terminal.console import Shown
 
 Source = Annotated[
     str | None,
@@ -54,7 +54,7 @@ def _contradiction(
         raise typer.BadParameter("give either a source or --runs")
     if runs is not None and limits is not None:
         raise typer.BadParameter("--limits goes with a fit or a published estimate of a joint law")
-    from forescale import console
+    from forescale.terminal import console
 
     found: fs.Contradiction | fs.Consistency
     budgets = arguments.budgets(compute or ())
@@ -94,10 +94,10 @@ def _source(word: str, limits: str | None) -> Trends | Estimate:
 def _point_table(found: fs.Contradiction, odds: pd.DataFrame, prob: float) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.contradiction import QUANTITIES
-    from forescale.draws import is_single
+    from forescale.estimates.draws import is_single
+    from forescale.terminal import console
     from forescale.units import PF_DAY
+    from forescale.verbs.contradiction import QUANTITIES
 
     single = is_single(found.draws)
     ends = ["median"] if single else ["median", "lower", "upper"]
@@ -151,8 +151,8 @@ def _point_table(found: fs.Contradiction, odds: pd.DataFrame, prob: float) -> Sh
 def _gap_table(found: fs.Consistency, rows: pd.DataFrame, prob: float) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.draws import is_single
+    from forescale.estimates.draws import is_single
+    from forescale.terminal import console
 
     single = is_single(found.draws)
     by_budget: dict[float, list[str]] = {}

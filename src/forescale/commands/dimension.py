@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.console import Shown
+    from forescale.terminal.console import Shown
 
 Smoothness = Annotated[float, typer.Option(metavar="S", help="s in alpha = s / d: 4, or less for rougher fits.")]
 _NAMES = {"exponent": "exponent", "dimension": "d", "ratio": "d by N over d by D", "gamma": "gamma of a Zipf tail"}
@@ -34,7 +34,7 @@ def _dimension(
     answers = output(json, csv)
     import pandas as pd
 
-    from forescale import console
+    from forescale.terminal import console
 
     estimate = arguments.load_source(source)
     found = fs.intrinsic_dimension(estimate, smoothness=smoothness)
@@ -49,8 +49,8 @@ def _dimension(
 def _page(found: fs.IntrinsicDimension, rows: pd.DataFrame, prob: float) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.draws import is_single
+    from forescale.estimates.draws import is_single
+    from forescale.terminal import console
 
     single = is_single(found.draws)
     ends = ["median"] if single else ["median", "lower", "upper"]

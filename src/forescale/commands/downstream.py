@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.console import Shown
+    from forescale.terminal.console import Shown
 
 Evals = Annotated[str, typer.Argument(metavar="OUTCOMES", help="A table of loss, accuracy, items, chance and task.")]
 Link = Annotated[str, typer.Option(metavar="NAME", help="sigmoid, exponential, or the path of a card (.toml).")]
@@ -46,10 +46,10 @@ def _downstream(
 
     Example: forescale downstream fit.nc evals.csv --at 7B,140B --accuracy 0.7
     """
-    from forescale import console
-    from forescale.app import progress_wanted
-    from forescale.draws import INTERVAL_KIND
     from forescale.errors import DataError
+    from forescale.estimates.draws import INTERVAL_KIND
+    from forescale.terminal import console
+    from forescale.terminal.app import progress_wanted
 
     answers = output(json, csv, quiet)
     if not at and accuracy is None:
@@ -81,8 +81,8 @@ def _downstream(
 
 
 def _accuracies(found: fs.Downstream, rows: pd.DataFrame, prob: float) -> Shown:
-    from forescale import console
-    from forescale.downstream import KINDS
+    from forescale.accuracy.downstream import KINDS
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     inputs = [str(name) for name in found.points]
@@ -104,7 +104,7 @@ def _accuracies(found: fs.Downstream, rows: pd.DataFrame, prob: float) -> Shown:
 
 
 def _takes(takes: fs.Reach, rows: pd.DataFrame, prob: float) -> Shown:
-    from forescale import console
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     named = {"loss": "loss", "flops": "FLOPs", "n_params": "parameters", "n_tokens": "tokens"}

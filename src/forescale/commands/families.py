@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output, progress_wanted
 from forescale.errors import DataError
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output, progress_wanted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.console import Shown
+    from forescale.terminal.console import Shown
 
 By = Annotated[str, typer.Option(metavar="COLUMN", help="Which family a run is of: family, or a column of your own.")]
 Vary = Annotated[
@@ -59,7 +59,7 @@ def _families(
     if unknown := [label for label in of or () if label not in known]:
         raise DataError(f"--of {unknown[0]}: {table.name} has no such {by}; there are {', '.join(sorted(known))}")
 
-    from forescale import console
+    from forescale.terminal import console
 
     answers.say(*console.read(table))
     found = fs.fit_families(
@@ -76,7 +76,7 @@ def _families(
     shared = found.table(prob)
     each = found.by_family(prob).replace({"family": {"(new)": "new"}})
     each = each[each["family"].isin(list(wanted))].reset_index(drop=True)
-    from forescale.draws import INTERVAL_KIND
+    from forescale.estimates.draws import INTERVAL_KIND
 
     document: dict[str, Any] = {"command": "families", "source": found.name, "seed": found.joint.seed}
     document |= {"prob": prob, "interval": INTERVAL_KIND}
@@ -123,7 +123,7 @@ def _page(
 ) -> Shown:
     from rich.text import Text
 
-    from forescale import console
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     ends = ("median", "lower", "upper")

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output, progress_wanted
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output, progress_wanted
 
 if TYPE_CHECKING:
-    from forescale.console import Shown
+    from forescale.terminal.console import Shown
 
 Curve = Annotated[str, typer.Argument(metavar="CURVE", help="A table of one run: step, loss, and lr or --schedule.")]
 Plan = Annotated[
@@ -43,7 +43,7 @@ def _finish(
     Rows without a loss are of steps to come: with a column lr in all rows, no --schedule is needed.
     """
     answers = output(json, csv, quiet)
-    from forescale import console
+    from forescale.terminal import console
     from forescale.units import parse_quantity
 
     steps = [parse_quantity(word) for words in at or () for word in words.split(",")]
@@ -68,7 +68,7 @@ def _page(found: fs.Finish, prob: float, asked: bool) -> Shown:
     """Show the final loss, and steps before it where they were asked for."""
     from rich.text import Text
 
-    from forescale import console
+    from forescale.terminal import console
 
     rows = found.table(prob)
     shown = rows if asked else rows[rows["step"] == found.schedule.steps]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output, progress_wanted
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output, progress_wanted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.console import Shown
+    from forescale.terminal.console import Shown
 
 Method = Annotated[
     str, typer.Option(metavar="NAME", help="isoflop: minima of profiles; envelope: of training curves; both.")
@@ -58,7 +58,7 @@ def _frontier(
     table = arguments.read_runs(runs, all_runs=all_runs, columns=arguments.pairs("--columns", columns))
     table = arguments.filtered(table, arguments.pairs("--where", where))
 
-    from forescale import console
+    from forescale.terminal import console
 
     answers.say(*console.read(table))
     progress = progress_wanted(quiet)
@@ -78,7 +78,7 @@ def _frontier(
     budgets = arguments.budgets(compute or ())
     splits = _splits(found, budgets, prob)
     exponents, minima = fs.approaches(*all_sources, prob=prob), found.table(prob)
-    from forescale.draws import INTERVAL_KIND
+    from forescale.estimates.draws import INTERVAL_KIND
 
     document: dict[str, Any] = {"command": "frontier", "source": found.name, "prob": prob, "interval": INTERVAL_KIND}
     document |= {"seed": found.joint.seed, "diagnostics": repr(found.diagnostics)}
@@ -91,7 +91,7 @@ def _splits(found: fs.Frontier | fs.Envelope, budgets: list[str], prob: float) -
     """Bands of the optimal split of budgets, a row per budget and quantity."""
     import pandas as pd
 
-    from forescale.draws import long_table
+    from forescale.estimates.draws import long_table
 
     if not budgets:
         return pd.DataFrame()
@@ -105,8 +105,8 @@ def _page(
 ) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.draws import INTERVAL_KIND
+    from forescale.estimates.draws import INTERVAL_KIND
+    from forescale.terminal import console
 
     beside = [
         [row["exponent"], row["source"], row["approach"], f"{row['median']:.3f}", _ends(row)]
@@ -132,7 +132,7 @@ def _page(
 
 def _by_budget(table: pd.DataFrame) -> Any:
     """A line for each budget, with the bands of its quantities."""
-    from forescale import console
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     names = {"n_params": "N*", "n_tokens": "D*", "tokens_per_param": "D*/N*", "loss": "loss (nats)"}

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output
 
 Frozen = Annotated[list[Path], typer.Argument(metavar="FILES", help="Frozen forecasts (.toml).")]
 Out = Annotated[Path, typer.Option(metavar="FILE", help="Where to write it (.toml).")]
@@ -43,8 +43,8 @@ def _freeze(
     if bool(at) == (points is not None):
         raise typer.BadParameter("give either --at, as often as you like, or --points")
     arguments.check_target(out, force=force, sources=(source,))
-    from forescale import console
-    from forescale.intake import read_table
+    from forescale.tables.intake import read_table
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     estimate = arguments.load_source(source)
@@ -80,7 +80,7 @@ def _score(
     answers = output(json, csv)
     from rich.text import Text
 
-    from forescale import console
+    from forescale.terminal import console
 
     found = fs.score_frozen(forecasts, _observed(observed))
     rows, coverage, means = found.table(), found.coverage(prob), found.means()

@@ -7,8 +7,8 @@ from typing import Annotated, Any
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output
 
 Old = Annotated[str, typer.Argument(metavar="OLD", help="A fit's file, or a published estimate's name.")]
 New = Annotated[str, typer.Argument(metavar="NEW", help="That of the new recipe.")]
@@ -36,8 +36,8 @@ def _gain(
     answers = output(json, csv)
     from rich.text import Text
 
-    from forescale import console
-    from forescale.draws import is_single
+    from forescale.estimates.draws import is_single
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     before, after = (arguments.load_source(word) for word in (old, new))

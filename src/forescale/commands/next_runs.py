@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output
 
 Run = Annotated[
     list[str] | None, typer.Option(metavar="POINT", help="A candidate: 1B,20B, the law's inputs; repeatable.")
@@ -50,10 +50,10 @@ def _next(
         raise typer.BadParameter("give either --run, as often as you like, or --candidates")
     from rich.text import Text
 
-    from forescale import console
-    from forescale.attribution import written
-    from forescale.intake import read_table
+    from forescale.tables.intake import read_table
+    from forescale.terminal import console
     from forescale.units import format_quantity
+    from forescale.verbs.attribution import written
 
     estimate = arguments.load_source(source)
     table = arguments.read_points(estimate.law, run or ()) if candidates is None else read_table(candidates)

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output, progress_wanted
 from forescale.errors import DataError, ModelError
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output, progress_wanted
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.console import Shown
+    from forescale.terminal.console import Shown
 
 Runs = Annotated[
     str, typer.Argument(metavar="RUNS", help="A table of runs or a dataset's name, to be fitted; or a fit's file.")
@@ -47,7 +47,7 @@ def _plan(
     Example: forescale plan runs.csv --budget 5.76e23
     """
     answers = output(json, csv, quiet)
-    from forescale.draws import check_prob
+    from forescale.estimates.draws import check_prob
 
     check_prob(prob)
     fit = _fit(runs, model, columns, seed, progress_wanted(quiet))
@@ -77,10 +77,10 @@ def _fit(word: str, model: str, columns: list[str] | None, seed: int, progress: 
 def _page(found: fs.Plan, rows: pd.DataFrame, prob: float) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.draws import INTERVAL_KIND
-    from forescale.forecast import CURVE
+    from forescale.estimates.draws import INTERVAL_KIND
+    from forescale.terminal import console
     from forescale.units import format_quantity
+    from forescale.verbs.forecast import CURVE
 
     told: dict[tuple[str, str], console.Row] = {(row["part"], row["quantity"]): row for row in rows.to_dict("records")}
 

@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import forescale as fs
-from forescale import arguments, plan_arguments
-from forescale.app import app, output
+from forescale.terminal import arguments, plan_arguments
+from forescale.terminal.app import app, output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import pandas as pd
 
-    from forescale.console import Shown
+    from forescale.terminal.console import Shown
 
 Slack = Annotated[float, typer.Option(metavar="X", help="Loss above the least that still counts, as a share of it.")]
 Sizes = Annotated[
@@ -42,8 +42,8 @@ def _near_optimal(
     Example: forescale near-optimal fit.nc --compute 5.76e23 --size 50B,70B
     """
     answers = output(json, csv)
-    from forescale import console
-    from forescale.draws import is_single
+    from forescale.estimates.draws import is_single
+    from forescale.terminal import console
 
     found = fs.near_optimal(
         arguments.load_source(source),
@@ -78,7 +78,7 @@ def _rank(
     Example: forescale rank fit.nc --plan big=70B,1.4T --plan small=8B,15T
     """
     answers = output(json, csv)
-    from forescale import console
+    from forescale.terminal import console
 
     asked: dict[str, Any] = {"by": by, "cost": cost, "unique_tokens": unique_tokens}
     found = fs.rank_plans(arguments.load_source(source), plan_arguments.plans(plan), **asked)
@@ -93,8 +93,8 @@ def _near_page(
 ) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.draws import INTERVAL_KIND
+    from forescale.estimates.draws import INTERVAL_KIND
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     within = console.percent(found.slack)
@@ -137,8 +137,8 @@ def _near_page(
 def _ranking(found: fs.PlanRanking, rows: pd.DataFrame, prob: float) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.draws import INTERVAL_KIND, is_single
+    from forescale.estimates.draws import INTERVAL_KIND, is_single
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     single, cells = is_single(found.draws), []

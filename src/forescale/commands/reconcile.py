@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.console import Row, Shown
+    from forescale.terminal.console import Row, Shown
 
 Compute = Annotated[list[str] | None, typer.Option(metavar="FLOPS", help="Budgets without embeddings; repeatable.")]
 Omega = Annotated[float | None, typer.Option(metavar="X", help="N_total = N + X N^gamma; 47491 if not given.")]
@@ -35,7 +35,7 @@ def _reconcile(
     Example: forescale reconcile fit.nc
     """
     answers = output(json, csv)
-    from forescale import console
+    from forescale.terminal import console
 
     given = {name: value for name, value in (("omega", omega), ("gamma", gamma)) if value is not None}
     budgets = {"compute": arguments.budgets(compute)} if compute else {}
@@ -51,8 +51,8 @@ def _reconcile(
 def _table(found: fs.Reconciliation, rows: pd.DataFrame, exponents: pd.DataFrame, prob: float) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.draws import is_single
+    from forescale.estimates.draws import is_single
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     single = is_single(found.draws)

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import forescale as fs
-from forescale import arguments, plan_arguments
-from forescale.app import WRITTEN, app, output, progress_wanted
 from forescale.errors import DataError, FileError
+from forescale.terminal import arguments, plan_arguments
+from forescale.terminal.app import WRITTEN, app, output, progress_wanted
 
 if TYPE_CHECKING:
-    from forescale.budgets import Quantities
-    from forescale.draws import Estimate
+    from forescale.estimates.draws import Estimate
+    from forescale.numbers.budgets import Quantities
 
 Page = Annotated[Path, typer.Option(metavar="FILE", help="Where to write it: .html, or .md with figures beside it.")]
 Beside = Annotated[
@@ -56,7 +56,7 @@ def _report(
     second = None if beside is None else arguments.load_source(beside)
     plans = plan_arguments.plans(plan)
 
-    from forescale.report import report, usual_budgets
+    from forescale.pages import report, usual_budgets
 
     budgets: Quantities = arguments.budgets(compute) if compute else usual_budgets(estimate, cost)
     made = report(

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.console import Shown
+    from forescale.terminal.console import Shown
 
 Factor = Annotated[float, typer.Option(metavar="X", help="How many times more.")]
 Below = Annotated[
@@ -43,7 +43,7 @@ def _returns(
     answers = output(json, csv)
     if bool(at) == bool(compute):
         raise typer.BadParameter("give either --at or --compute")
-    from forescale import console
+    from forescale.terminal import console
 
     estimate = arguments.load_source(source)
     points = {"points": arguments.read_points(estimate.law, at or ())}
@@ -65,8 +65,8 @@ def _returns(
 def _table(found: fs.ReturnsToScale, rows: pd.DataFrame, prob: float) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.draws import INTERVAL_KIND, is_single
+    from forescale.estimates.draws import INTERVAL_KIND, is_single
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     single = is_single(found.draws)
@@ -89,7 +89,7 @@ def _table(found: fs.ReturnsToScale, rows: pd.DataFrame, prob: float) -> Shown:
 
 
 def _until(until: fs.ReturnsUntil, ends: pd.DataFrame) -> Shown:
-    from forescale import console
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     cells = [

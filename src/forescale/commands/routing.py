@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.console import Shown
+    from forescale.terminal.console import Shown
 
 At = Annotated[
     list[str] | None,
@@ -36,7 +36,7 @@ def _routing(
     answers = output(json, csv)
     import pandas as pd
 
-    from forescale import console
+    from forescale.terminal import console
 
     estimate = arguments.load_source(source)
     cutoff = fs.routing_cutoff(estimate)
@@ -60,8 +60,8 @@ def _flat(joined: pd.DataFrame, csv: bool) -> pd.DataFrame | None:
 
 
 def _worth(found: fs.EffectiveParams, rows: pd.DataFrame) -> Shown:
-    from forescale import console
-    from forescale.draws import is_single
+    from forescale.estimates.draws import is_single
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     ends = ["median"] if is_single(found.draws) else ["median", "lower", "upper"]
@@ -80,8 +80,8 @@ def _worth(found: fs.EffectiveParams, rows: pd.DataFrame) -> Shown:
 def _cutoff(found: fs.RoutingCutoff, rows: pd.DataFrame, prob: float) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.draws import is_single
+    from forescale.estimates.draws import is_single
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     single = is_single(found.draws)

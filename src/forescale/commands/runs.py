@@ -7,9 +7,9 @@ from pathlib import Path
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import WRITTEN, app, output, progress_wanted, tell
 from forescale.errors import ConvergenceError
+from forescale.terminal import arguments
+from forescale.terminal.app import WRITTEN, app, output, progress_wanted, tell
 
 
 @app.command("fit")
@@ -52,7 +52,7 @@ def _fit(
     )
     observations = arguments.filtered(observations, arguments.pairs("--where", where))
 
-    from forescale import console
+    from forescale.terminal import console
 
     answers.say(*console.read(observations))
     progress = progress_wanted(quiet)
@@ -100,8 +100,8 @@ def _forecast(
     answers = output(json, csv)
     if bool(at) == (points is not None):
         raise typer.BadParameter("give either --at, as often as you like, or --points")
-    from forescale import console
-    from forescale.intake import read_table
+    from forescale.tables.intake import read_table
+    from forescale.terminal import console
 
     estimate = arguments.load_source(source)
     table = arguments.read_points(estimate.law, at or ()) if points is None else read_table(points)
@@ -131,7 +131,7 @@ def _allocate(
     Example: forescale allocate fit.nc --compute 1e21,5.76e23 --max-tokens 15T
     """
     answers = output(json, csv)
-    from forescale import console
+    from forescale.terminal import console
 
     result = fs.allocate(
         arguments.load_source(source),

@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output
 from forescale.errors import DataError, ModelError
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output
 
 if TYPE_CHECKING:
     import pandas as pd
     from rich.table import Table
 
-    from forescale.console import Shown
-    from forescale.draws import Estimate
-    from forescale.targets import Target
-    from forescale.trends import Trends
+    from forescale.estimates.draws import Estimate
+    from forescale.estimates.trends import Trends
+    from forescale.terminal.console import Shown
+    from forescale.verbs.targets import Target
 
 BUDGETS = ("1e20", "1e22", "1e24", "1e26", "1e28")
 _USUAL_COST = "6ND"
@@ -71,8 +71,8 @@ def _sensitivity(
     where = {} if of == "crossing" else _where(given, compute, at, cost) | pool
     if prior and not isinstance(given, fs.Fit):
         raise ModelError(f"{source} is no fit, and has no priors to scale; `forescale fit` makes one from runs")
-    from forescale import console
-    from forescale.draws import is_single
+    from forescale.estimates.draws import is_single
+    from forescale.terminal import console
 
     found = fs.sensitivity(given, of, **where)
     scaled = fs.prior_sensitivity(given, of, **where) if prior and isinstance(given, fs.Fit) else None
@@ -92,7 +92,7 @@ def _sensitivity(
 
 def _check(of: str, compute: list[str] | None, at: list[str] | None, cost: str, pool: dict[str, str]) -> None:
     """Refuse options that do not belong to the question."""
-    from forescale.targets import LABELS
+    from forescale.verbs.targets import LABELS
 
     if of not in LABELS:
         raise DataError(f"--of {of}: there is no such forecast to ask about; there are {', '.join(LABELS)}")
@@ -138,9 +138,9 @@ def _joined(tables: dict[str, pd.DataFrame]) -> pd.DataFrame:
 def _page(found: fs.Sensitivity, prob: float) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.attribution import scale_of
-    from forescale.draws import is_single
+    from forescale.estimates.draws import is_single
+    from forescale.terminal import console
+    from forescale.verbs.attribution import scale_of
 
     target, place = found.target, _furthest(found)
     title = console.heading(f"Sensitivity of {target.label} by {found.source}: {target.about}")
@@ -167,7 +167,7 @@ def _sentences(found: fs.Sensitivity) -> list[str]:
 
 def _named(target: Target, place: int) -> str:
     """Name a forecast: ``N* at 1e26 FLOPs``, or ``C*`` where there is no choice."""
-    from forescale.attribution import written
+    from forescale.verbs.attribution import written
 
     return f"{target.label} at {written(target, place)}" if len(target.at.columns) else target.label
 
@@ -193,7 +193,7 @@ def _ranked(found: fs.Sensitivity) -> list[int]:
 
 def _by_place(found: fs.Sensitivity, headers: list[str], cells: list[list[str]]) -> Table:
     """Set a row per place, which begins with the place."""
-    from forescale import console
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     at = found.target.at
@@ -204,7 +204,7 @@ def _by_place(found: fs.Sensitivity, headers: list[str], cells: list[list[str]])
 
 def _points(found: fs.Sensitivity) -> Table:
     """Set the elasticities of a single draw, a column per parameter."""
-    from forescale.console import number
+    from forescale.terminal.console import number
 
     values = found.draws["elasticity"].isel(chain=0, draw=0).transpose("at", "parameter").to_numpy()
     return _by_place(found, list(found.target.parameters), [[number(x, 3) for x in row] for row in values])
@@ -221,9 +221,9 @@ def _shares(found: fs.Sensitivity) -> Table:
 
 def _moves(found: fs.Sensitivity, place: int, prob: float) -> Table:
     """Set elasticities at a place, with bands, and changes."""
-    from forescale import console
-    from forescale.attribution import rows_at
-    from forescale.targets import PLAIN
+    from forescale.terminal import console
+    from forescale.verbs.attribution import rows_at
+    from forescale.verbs.targets import PLAIN
 
     slopes = rows_at(found.target, found.elasticities(prob), place).query("measure == 'elasticity'")
     changes = rows_at(found.target, found.changes(prob), place).set_index(["parameter", "others"])
@@ -246,7 +246,7 @@ def _notes(found: fs.Sensitivity, prob: float) -> Shown:
     """Say what the figures are of, and what is left out of them."""
     from rich.text import Text
 
-    from forescale import console
+    from forescale.terminal import console
 
     target, told, related = found.target, found.attribution, found.draws["correlation"]
     basis = "the trends, without their scatter" if target.of == "crossing" else "the law's curve, without noise"
@@ -272,8 +272,8 @@ def _notes(found: fs.Sensitivity, prob: float) -> Shown:
 def _prior_page(scaled: fs.PriorSensitivity) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.prior_sensitivity import FINE, THRESHOLD
+    from forescale.terminal import console
+    from forescale.verbs.prior_sensitivity import FINE, THRESHOLD
 
     target, rows = scaled.target, scaled.table()
     places = [_named(target, place) for place in range(len(target.at))]

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import forescale as fs
-from forescale import arguments, plan_arguments
-from forescale.app import app, output
+from forescale.terminal import arguments, plan_arguments
+from forescale.terminal.app import app, output
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.console import Shown
+    from forescale.terminal.console import Shown
 
 Demand = Annotated[list[str], typer.Option(metavar="TOKENS", help="Tokens served in its life, 1T,10T,...; repeatable.")]
 Loss = Annotated[str | None, typer.Option(metavar="NATS", help="The quality: a loss.")]
@@ -59,8 +59,8 @@ def _serve(
         serving=plan_arguments.accelerator("--serving", serving),
         unique_tokens=unique_tokens,
     )
-    from forescale import console
-    from forescale.draws import is_single
+    from forescale.estimates.draws import is_single
+    from forescale.terminal import console
 
     rows = found.table(prob)
     chance = None if is_single(found.draws) else found.probability(saving)
@@ -73,8 +73,8 @@ def _serve(
 def _page(found: fs.Serving, rows: pd.DataFrame, chance: pd.DataFrame | None, saving: float, prob: float) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.draws import INTERVAL_KIND, interval_rows
+    from forescale.estimates.draws import INTERVAL_KIND, interval_rows
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     writers = {"n_params": format_quantity, "n_tokens": format_quantity, "saving": "{:.3g}".format}

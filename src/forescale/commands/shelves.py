@@ -6,14 +6,14 @@ from pathlib import Path
 
 import typer
 
-from forescale import arguments
-from forescale.app import WRITTEN, app, output, progress_wanted
+from forescale.terminal import arguments
+from forescale.terminal.app import WRITTEN, app, output, progress_wanted
 
 
 @app.command("datasets")
 def _datasets(json: arguments.Json = False, csv: arguments.Csv = False) -> None:
     """List the tables of runs that come along."""
-    from forescale import cards
+    from forescale.terminal import cards
 
     output(json, csv).answer(*cards.list_datasets())
 
@@ -21,7 +21,7 @@ def _datasets(json: arguments.Json = False, csv: arguments.Csv = False) -> None:
 @app.command("models")
 def _models(json: arguments.Json = False, csv: arguments.Csv = False) -> None:
     """List the models: laws with priors and noise."""
-    from forescale import cards
+    from forescale.terminal import cards
 
     output(json, csv).answer(*cards.list_models())
 
@@ -29,7 +29,7 @@ def _models(json: arguments.Json = False, csv: arguments.Csv = False) -> None:
 @app.command("published")
 def _published(json: arguments.Json = False, csv: arguments.Csv = False) -> None:
     """List the published estimates."""
-    from forescale import cards
+    from forescale.terminal import cards
 
     output(json, csv).answer(*cards.list_published())
 
@@ -37,7 +37,7 @@ def _published(json: arguments.Json = False, csv: arguments.Csv = False) -> None
 @app.command("show")
 def _show(name: arguments.Name, json: arguments.Json = False, prob: arguments.Prob = 0.9) -> None:
     """Show a dataset, model, published estimate or fit."""
-    from forescale import cards
+    from forescale.terminal import cards
 
     found = cards.find(name, prob)
     document = {"command": "show", "source": name, "cards": [facts for facts, _ in found]}
@@ -52,7 +52,7 @@ def _demo(
     quiet: arguments.Quiet = False,
 ) -> None:
     """Fit, forecast and allocate with published runs."""
-    from forescale.demo import run
+    from forescale.terminal.demo import run
 
     ctx.meta[WRITTEN] = f"what was written by then is in {out}"
     run(out, random_seed=seed, progress=progress_wanted(quiet), say=(lambda text: None) if quiet else typer.echo)

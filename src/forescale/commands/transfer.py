@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 import forescale as fs
-from forescale import arguments
-from forescale.app import app, output
 from forescale.errors import DataError
+from forescale.terminal import arguments
+from forescale.terminal.app import app, output
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.console import Shown
+    from forescale.terminal.console import Shown
 
 Source = Annotated[str, typer.Argument(metavar="SOURCE", help="A fit's file, or hernandez2021_text or _code.")]
 At = Annotated[list[str], typer.Option(metavar="N,D", help="1B,100M: size and fine-tuning data; repeatable.")]
@@ -35,7 +35,7 @@ def _transfer(
     Example: forescale transfer hernandez2021_text --at 1B,100M --at 10B,100M
     """
     answers = output(json, csv)
-    from forescale import console
+    from forescale.terminal import console
 
     pairs = [point.split(",") for point in at]
     if wrong := [",".join(pair) for pair in pairs if len(pair) != 2]:
@@ -50,8 +50,8 @@ def _transfer(
 def _page(found: fs.EffectiveData, rows: pd.DataFrame, prob: float) -> Shown:
     from rich.text import Text
 
-    from forescale import console
-    from forescale.draws import is_single
+    from forescale.estimates.draws import is_single
+    from forescale.terminal import console
     from forescale.units import format_quantity
 
     single = is_single(found.draws)

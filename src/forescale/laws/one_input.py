@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from forescale.laws.registry import law
-from forescale.terms import Amplitude, CriticalSize
+from forescale.laws.terms import Amplitude, CriticalSize
 
 
 @law(terms={"x_c": CriticalSize("x", "alpha")})

@@ -16,7 +16,7 @@ from types import MappingProxyType
 from typing import Any, Protocol
 
 from forescale.errors import ModelError
-from forescale.terms import Term
+from forescale.laws.terms import Term
 
 
 class Named(Protocol):
@@ -206,8 +206,8 @@ def law(
     Parameters
     ----------
     terms : mapping of str to Amplitude or CriticalSize
-        For each parameter that sets the size of a power (`forescale.terms`): of which input, with which exponent. So
-        a prior can be put on the nats that a finite size costs at a reference, and the sampler works in well-scaled
+        For each parameter that sets the size of a power (`forescale.laws.terms`): of which input, with which exponent.
+        So a prior can be put on the nats that a finite size costs at a reference, and the sampler works in well-scaled
         coordinates.
     floor : str, optional
         The parameter that the loss tends to at infinite size.
@@ -250,7 +250,7 @@ def law(
     Examples
     --------
     >>> import forescale as fs
-    >>> from forescale.terms import Amplitude
+    >>> from forescale.laws.terms import Amplitude
     >>> @fs.law(terms={"A": Amplitude("n_params", "alpha")}, floor="E")  # doctest: +SKIP
     ... def by_size(n_params, *, E, A, alpha):
     ...     "L(N) = E + A / N^alpha."

@@ -8,7 +8,7 @@ import numpy as np
 
 from forescale.laws.joint import chinchilla
 from forescale.laws.registry import law
-from forescale.terms import Amplitude
+from forescale.laws.terms import Amplitude
 
 
 @law(

@@ -12,13 +12,13 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.transforms import Bbox
 
-from forescale.allocate import Allocation
-from forescale.draws import is_single
 from forescale.errors import DataError
-from forescale.forecast import CURVE
+from forescale.estimates.draws import is_single
+from forescale.numbers.rules import PowerRule
 from forescale.plots.drawing import BLUE, GREY, axes, finish, finish_below, log_axis, mass, note, style
-from forescale.rules import PowerRule
 from forescale.units import CostModel, cost_model, format_quantity
+from forescale.verbs.allocate import Allocation
+from forescale.verbs.forecast import CURVE
 
 #: Models that were trained, by name: parameters and tokens (Hoffmann et al. 2022, arXiv:2203.15556, table 1).
 TRAINED = MappingProxyType({"Chinchilla": (70e9, 1.4e12), "Gopher": (280e9, 300e9), "GPT-3": (175e9, 300e9)})

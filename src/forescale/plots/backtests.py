@@ -13,13 +13,13 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from forescale.backtest import DISTANCES, Backtest
-from forescale.draws import check_prob
+from forescale.checking.backtest import DISTANCES, Backtest
+from forescale.checking.scoring import PROBS, SCORED, coverage_name
 from forescale.errors import DataError
+from forescale.estimates.draws import check_prob
+from forescale.numbers.proportions import share_interval
 from forescale.plots.drawing import BLUE, GREY, axes, finish_below, mass, plain_log_ticks, shift, style
 from forescale.plots.pits import pit_axes, pit_band, pit_line
-from forescale.proportions import share_interval
-from forescale.scoring import PROBS, SCORED, coverage_name
 
 #: Scores that can be drawn by table, with their units.
 SCORES = {
@@ -43,8 +43,8 @@ def plot_coverage(result: Backtest, ax: Axes | None = None, *, band: float = SCO
         Which bands: of probability 0.5, 0.8, 0.9 or 0.95.
     prob : float
         Probability mass of the bars, equal-tailed intervals of the coverage of many more tables
-        (`forescale.proportions.share_interval`): only tables are taken to be independent. Of a single table its cuts
-        are, although they hold out many of the same runs; bars are then too short, and the legend says so.
+        (`forescale.numbers.proportions.share_interval`): only tables are taken to be independent. Of a single table
+        its cuts are, although they hold out many of the same runs; bars are then too short, and the legend says so.
 
     Returns
     -------
@@ -109,9 +109,10 @@ def plot_pit(result: Backtest, ax: Axes | None = None, *, prob: float = 0.9) -> 
     ax : Axes, optional
         Where to draw; a figure of its own by default.
     prob : float
-        Probability that the whole of a line stays inside a band (`forescale.uniformity.envelope`) if it is calibrated.
-        There are two: one if all points were independent, and one if the PITs of each table were equal; the truth lies
-        between them. Of a single table the latter is of its cuts, which hold out many of the same runs: it may be more.
+        Probability that the whole of a line stays inside a band (`forescale.numbers.uniformity.envelope`) if it is
+        calibrated. There are two: one if all points were independent, and one if the PITs of each table were equal;
+        the truth lies between them. Of a single table the latter is of its cuts, which hold out many of the same runs:
+        it may be more.
 
     Returns
     -------

@@ -9,11 +9,11 @@ import pandas as pd
 from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
-from forescale.breaks import Breaks
 from forescale.errors import DataError
-from forescale.forecast import forecast
-from forescale.observations import Observations
+from forescale.estimates.breaks import Breaks
 from forescale.plots.drawing import BLUE, RUN, axes, finish, log_axis, mass, style
+from forescale.tables.observations import Observations
+from forescale.verbs.forecast import forecast
 
 _BINS = 60  # of the posterior of places, over the whole axis
 

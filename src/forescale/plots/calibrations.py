@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from forescale.calibrate import Calibration
+from forescale.checking.calibrate import Calibration
 from forescale.plots.drawing import GREY, axes, finish_below, style
 
 _INSIDE: dict[str, Any] = {"color": GREY, "lw": 0.7, "alpha": 0.8}

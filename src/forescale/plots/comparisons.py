@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 
-from forescale.allocate import allocate
-from forescale.compare import Comparison
-from forescale.draws import is_single
+from forescale.checking.compare import Comparison
 from forescale.errors import DataError
-from forescale.forecast import CURVE
+from forescale.estimates.draws import is_single
 from forescale.plots.drawing import GREY, axes, finish_below, log_axis, mass, note, power_of_ten, style
+from forescale.verbs.allocate import allocate
+from forescale.verbs.forecast import CURVE
 
 _GRID = 61  # budgets along a curve
 #: What can be drawn of the optimal splits, with the words for its axis.

@@ -5,12 +5,12 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from forescale.compute_to import ComputeTo
-from forescale.draws import check_spread
+from forescale.decisions.compute_to import ComputeTo
 from forescale.errors import DataError
-from forescale.forecast import CURVE
+from forescale.estimates.draws import check_spread
 from forescale.plots.drawing import axes, finish_below, log_axis, style
 from forescale.units import format_quantity
+from forescale.verbs.forecast import CURVE
 
 _POINTS = 300
 _MOST = 6  # losses that can be told apart

@@ -9,15 +9,15 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.patheffects import withStroke
 
-from forescale.allocate import allocate
-from forescale.budgets import Quantity, positive
-from forescale.draws import Estimate, is_single
 from forescale.errors import DataError
-from forescale.fit import Fit, thinned
-from forescale.forecast import CURVE
-from forescale.huber import HuberFit
+from forescale.estimates.draws import Estimate, is_single
+from forescale.estimates.fit import Fit, thinned
+from forescale.estimates.huber import HuberFit
+from forescale.numbers.budgets import Quantity, positive
 from forescale.plots.drawing import BLUE, GREY, RUN, axes, finish_below, log_axis, mass, note, power_of_ten
 from forescale.units import CostModel, cost_model
+from forescale.verbs.allocate import allocate
+from forescale.verbs.forecast import CURVE
 
 _BUDGETS, _GRID = 41, 81  # budgets along the frontier; sizes, and as many amounts of data, under the contours
 _LEVELS = 9

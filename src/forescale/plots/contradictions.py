@@ -9,12 +9,12 @@ import xarray as xr
 from matplotlib.axes import Axes
 from matplotlib.ticker import LogLocator, MaxNLocator
 
-from forescale.contradiction import Contradiction
-from forescale.draws import interval_rows
 from forescale.errors import DataError
+from forescale.estimates.draws import interval_rows
+from forescale.estimates.trends import PARAMETERS, SCALES, Trends, log_crossing
 from forescale.plots.drawing import BLUE, axes, finish_below, log_axis, mass, panels, style
-from forescale.trends import PARAMETERS, SCALES, Trends, log_crossing
 from forescale.units import format_quantity
+from forescale.verbs.contradiction import Contradiction
 
 _GRID = 81  # points along a curve
 _SHOWN = 600  # points of a cloud, evenly spaced among the draws

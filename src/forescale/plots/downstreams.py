@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from forescale.budgets import positive
-from forescale.downstream import AVERAGE, KINDS, downstream
-from forescale.draws import Estimate, check_prob, interval_rows
-from forescale.emergence import Emergence
+from forescale.accuracy.downstream import AVERAGE, KINDS, downstream
+from forescale.accuracy.emergence import Emergence
+from forescale.accuracy.link_fit import LinkFit
 from forescale.errors import DataError
-from forescale.link_fit import LinkFit
-from forescale.links import ceiling
+from forescale.estimates.draws import Estimate, check_prob, interval_rows
+from forescale.laws.links import ceiling
+from forescale.numbers.budgets import positive
 from forescale.plots.drawing import BLUE, GREY, RUN, axes, finish_below, log_axis, mass, panels, style
 from forescale.plots.losses import optimal_runs
 

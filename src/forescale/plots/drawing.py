@@ -16,9 +16,9 @@ from matplotlib.patheffects import withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 from matplotlib.transforms import ScaledTranslation
 
-from forescale.draws import INTERVAL_KIND, is_single
-from forescale.forecast import CURVE
+from forescale.estimates.draws import INTERVAL_KIND, is_single
 from forescale.units import format_quantity
+from forescale.verbs.forecast import CURVE
 
 BLUE, GREY = "#0072B2", "#666666"
 _STYLES: tuple[tuple[str, Any, str], ...] = (

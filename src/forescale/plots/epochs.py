@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from forescale.allocate import Allocation
 from forescale.errors import DataError
 from forescale.plots.drawing import BLUE, LABELS, axes, curve_band, finish_below, log_axis, panels, style
 from forescale.units import format_quantity
+from forescale.verbs.allocate import Allocation
 
 _PANELS = {"epochs": "epochs D*/U", "n_params": "size N* (parameters)", "loss": "loss (nats per token)"}
 

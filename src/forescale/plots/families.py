@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from forescale.draws import interval_rows
-from forescale.families import Families
+from forescale.estimates.draws import interval_rows
+from forescale.families.family import Families
+from forescale.families.shrinkage import Shrinkage
 from forescale.plots.drawing import BLUE, GREY, axes, finish_below, mass, panels, style
 from forescale.plots.parameters import parameter_label
-from forescale.shrinkage import Shrinkage
 
 
 def plot_families(result: Shrinkage | Families, ax: Axes | None = None, *, prob: float = 0.9) -> Axes:

@@ -9,8 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter
 
 from forescale.errors import DataError
-from forescale.finish import Finish
 from forescale.plots.drawing import BLUE, GREY, RUN, axes, finish, mass, style
+from forescale.verbs.finish import Finish
 
 
 def plot_finish(found: Finish, ax: Axes | None = None, *, prob: float = 0.9, final: float | None = None) -> Axes:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from forescale.draws import INTERVAL_KIND
+from forescale.checking.score_frozen import FrozenScores
+from forescale.checking.scoring import SCORED
+from forescale.estimates.draws import INTERVAL_KIND
 from forescale.plots.drawing import BLUE, axes, finish_below
-from forescale.score_frozen import FrozenScores
-from forescale.scoring import SCORED
 
 
 def plot_frozen(scores: FrozenScores, ax: Axes | None = None) -> Axes:

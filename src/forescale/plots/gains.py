@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from matplotlib.axes import Axes
 
-from forescale.compute_gain import ComputeGain
+from forescale.decisions.compute_gain import ComputeGain
 from forescale.errors import DataError
 from forescale.plots.drawing import BLUE, GREY, axes, curve_band, finish, log_axis
 

@@ -13,10 +13,10 @@ from matplotlib.cm import ScalarMappable
 from matplotlib.colorbar import Colorbar
 from matplotlib.colors import ListedColormap, LogNorm
 
-from forescale.draws import interval_rows
-from forescale.frontier import Frontier
+from forescale.estimates.draws import interval_rows
+from forescale.frontiers.frontier import Frontier
+from forescale.frontiers.valley import get_shape, minima
 from forescale.plots.drawing import axes, finish_below, log_axis, mass
-from forescale.valley import get_shape, minima
 
 _POINTS = 61  # sizes along a valley
 _MARKERS = "os^Dv<>P"

@@ -11,13 +11,13 @@ import pandas as pd
 import xarray as xr
 from matplotlib.axes import Axes
 
-from forescale.allocate import allocate
-from forescale.draws import Estimate, check_prob, is_single
 from forescale.errors import DataError
-from forescale.forecast import Forecast, forecast
-from forescale.observations import Observations
+from forescale.estimates.draws import Estimate, check_prob, is_single
 from forescale.plots.drawing import BLUE, GREY, RUN, axes, finish_below, log_axis, mass, note, power_of_ten, style
+from forescale.tables.observations import Observations
 from forescale.units import cost_model, format_quantity, parse_quantity
+from forescale.verbs.allocate import allocate
+from forescale.verbs.forecast import Forecast, forecast
 
 _GRID = 61  # budgets along a frontier
 _REPEATS = 8  # draws of the noise for each posterior draw, so that edges of bands are smooth

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from forescale.attribution import written
-from forescale.next_runs import NextRuns
+from forescale.decisions.next_runs import NextRuns
 from forescale.plots.drawing import BLUE, axes, finish, log_axis, style
+from forescale.verbs.attribution import written
 
 
 def plot_next_runs(found: NextRuns, ax: Axes | None = None) -> Axes:

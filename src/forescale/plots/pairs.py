@@ -12,9 +12,9 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 
-from forescale.draws import check_prob
 from forescale.errors import ModelError
-from forescale.fit import Fit
+from forescale.estimates.draws import check_prob
+from forescale.estimates.fit import Fit
 from forescale.plots.drawing import BLUE, axes, finish_below, panels
 from forescale.plots.parameters import free_names, parameter_label
 from forescale.units import format_quantity

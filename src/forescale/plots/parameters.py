@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from forescale.model import Model
-from forescale.references import in_words
-from forescale.structured import AMPLITUDE
-from forescale.terms import Amplitude
+from forescale.belief.model import Model
+from forescale.belief.references import in_words
+from forescale.belief.structured import AMPLITUDE
+from forescale.laws.terms import Amplitude
 
 _SIZES = {
     "n_params": ("N", "parameters"),
@@ -30,7 +30,7 @@ def parameter_label(model: Model, name: str) -> str:
 
     Examples
     --------
-    >>> from forescale.catalog import load_model
+    >>> from forescale.belief.catalog import load_model
     >>> model = load_model("chinchilla")
     >>> [parameter_label(model, name) for name in ("E", "A_effect", "A", "alpha")]
     ['E (nats per token)', 'A_effect (nats at N = 100M)', 'A (nats × parameters^alpha)', 'alpha (exponent)']

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
+from forescale.numbers.uniformity import ecdf, envelope
 from forescale.plots.drawing import BLUE, GREY, note
-from forescale.uniformity import ecdf, envelope
 
 _PLACES = 100  # steps of a distribution function
 _STEPS = np.arange(1, _PLACES) / _PLACES

@@ -7,13 +7,13 @@ from dataclasses import replace
 import numpy as np
 from matplotlib.axes import Axes
 
-from forescale.draws import check_prob, check_spread, is_single
+from forescale.decisions.near_optimal import NearOptimal
+from forescale.decisions.plans import PlanRanking
 from forescale.errors import DataError
-from forescale.forecast import CURVE
-from forescale.near_optimal import NearOptimal
-from forescale.plans import PlanRanking
+from forescale.estimates.draws import check_prob, check_spread, is_single
 from forescale.plots.drawing import BLUE, GREY, axes, finish_below, log_axis, mass, note, style
 from forescale.units import format_quantity
+from forescale.verbs.forecast import CURVE
 
 _POINTS = 240  # sizes along a curve
 _MOST = 6  # budgets that can be told apart

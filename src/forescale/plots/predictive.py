@@ -8,8 +8,8 @@ import numpy as np
 from matplotlib.axes import Axes
 from scipy.stats import norm
 
-from forescale.draws import check_prob
-from forescale.fit import Fit, residuals, thinned
+from forescale.estimates.draws import check_prob
+from forescale.estimates.fit import Fit, residuals, thinned
 from forescale.plots.drawing import BLUE, RUN, axes, finish_below
 from forescale.plots.pits import pit_axes, pit_band, pit_line
 from forescale.plots.residuals import percent_of
@@ -100,8 +100,8 @@ def plot_loo_pit(fit: Fit, ax: Axes | None = None, *, prob: float = 0.9) -> Axes
     ax : Axes, optional
         Where to draw; a figure of its own by default.
     prob : float
-        Probability that all of the line stays inside the band (`forescale.uniformity.envelope`) if PITs are uniform
-        and independent.
+        Probability that all of the line stays inside the band (`forescale.numbers.uniformity.envelope`) if PITs are
+        uniform and independent.
 
     Returns
     -------

@@ -10,8 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from forescale.draws import check_prob, interval_rows
-from forescale.fit import Fit
+from forescale.estimates.draws import check_prob, interval_rows
+from forescale.estimates.fit import Fit
 from forescale.plots.drawing import BLUE, axes, finish_below, mass, panels
 from forescale.plots.parameters import free_names, parameter_label
 from forescale.units import format_quantity

@@ -6,7 +6,7 @@ from matplotlib.axes import Axes
 
 from forescale.errors import DataError
 from forescale.plots.drawing import BLUE, axes, curve_band, finish, log_axis
-from forescale.regret import Regret
+from forescale.verbs.regret import Regret
 
 _WORDS = {
     "wasted_compute": "compute wasted (% of the budget)",

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from forescale.draws import check_prob
-from forescale.fit import Fit, residuals
+from forescale.estimates.draws import check_prob
+from forescale.estimates.fit import Fit, residuals
 from forescale.plots.drawing import BLUE, RUN, axes, finish, log_axis, mass
 
 _REPEATS = 50  # draws of the noise for each posterior draw

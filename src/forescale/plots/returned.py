@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from forescale.draws import is_single
+from forescale.decisions.returns import QUANTITIES, RATIO, ReturnsToScale
 from forescale.errors import DataError
-from forescale.forecast import CURVE
+from forescale.estimates.draws import is_single
 from forescale.plots.drawing import axes, finish_below, log_axis, mass, style
-from forescale.returns import QUANTITIES, RATIO, ReturnsToScale
+from forescale.verbs.forecast import CURVE
 
 _WORDS = {
     "gain": "loss taken off (nats per token)",

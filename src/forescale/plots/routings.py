@@ -8,13 +8,13 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from forescale.draws import Estimate, band, is_single
 from forescale.errors import DataError
-from forescale.forecast import CURVE, forecast
-from forescale.observations import Observations
+from forescale.estimates.draws import Estimate, band, is_single
 from forescale.plots.drawing import axes, finish_below, mass, style
-from forescale.routing import routing_cutoff
+from forescale.tables.observations import Observations
 from forescale.units import format_quantity, parse_quantity
+from forescale.verbs.forecast import CURVE, forecast
+from forescale.verbs.routing import routing_cutoff
 
 _CURVES = 6  # as many as can be told apart
 _GRID = 41

@@ -14,14 +14,14 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from forescale.attribution import place_of, rows_at, scale_of, written
-from forescale.budgets import Quantity
-from forescale.draws import is_single
 from forescale.errors import DataError
-from forescale.forecast import CURVE
+from forescale.estimates.draws import is_single
+from forescale.numbers.budgets import Quantity
 from forescale.plots.drawing import BLUE, GREY, axes, finish_below, log_axis, mass, plain_log_ticks, style
-from forescale.sensitivity import OTHERS, Sensitivity
-from forescale.targets import PLAIN
+from forescale.verbs.attribution import place_of, rows_at, scale_of, written
+from forescale.verbs.forecast import CURVE
+from forescale.verbs.sensitivity import OTHERS, Sensitivity
+from forescale.verbs.targets import PLAIN
 
 #: Measures of `Sensitivity.elasticities`, with what each is of a forecast and a parameter.
 MEASURES = {"elasticity": "d log {of} / d log parameter", "semi_elasticity": "d log10 {of} / d exponent"}

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
+from forescale.decisions.serve import Serving
 from forescale.errors import DataError
 from forescale.plots.drawing import BLUE, axes, curve_band, finish_below, log_axis
-from forescale.serve import Serving
 
 _WORDS = {
     "saving": "saved (% of the cost of training and serving)",

@@ -1,0 +1,223 @@
+"""LinkModel: belief about how accuracy follows loss; a link, priors that a person can judge, and binomial noise."""
+
+from __future__ import annotations
+
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from types import MappingProxyType
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from forescale.belief.model_card import priors_of
+from forescale.belief.priors import Prior
+from forescale.errors import ModelError
+from forescale.laws.links import PARAMETERS, Link, get_link, powered
+
+Array = NDArray[np.float64]
+
+#: Standard deviation, where accuracy is one half, of runs of one loss about the link, beside what items explain.
+SCATTER = "scatter"
+_KEYS = {"name", "title", "description", "link", "priors", "answer_tokens"}
+_START = (0.02, 0.9)  # shares of the way from chance to 1 at which chains may start
+_CURVE = ("middle", "span", "top")  # the parameters that the sampler moves in other coordinates
+_LEAST = 1e-300  # share of the way, so that its logarithm is one
+_EDGE = 1e-9  # a chance of success of 0 or 1 has a logarithm that is none
+
+
+@dataclass(frozen=True, eq=False)
+class LinkModel:
+    """A link, and a prior for each of its parameters and of the scatter of runs about it.
+
+    With ``floor = floor_ratio chance`` and ``ceiling = floor + (1 - floor) top``, the hits of a run of loss L in n
+    items are beta-binomial about ``p(L) = floor + (ceiling - floor) share(L; middle, span)``:
+    ``hits ~ Binomial(n, q)``, ``q ~ Beta(p M, (1 - p) M)`` with ``M = 1 / (2 scatter)^2``, so that q has a standard
+    deviation of about ``2 scatter sqrt(p (1 - p))``, which is scatter at one half.
+
+    Parameters
+    ----------
+    name : str
+        What it is called.
+    link : Link
+        The link.
+    priors : mapping of str to Prior
+        Of middle, span, top, floor_ratio and scatter.
+    title, description : str
+        In words.
+    answer_tokens : int
+        How many tokens an answer has, all of which must be right (exact match); 1 where accuracy itself is on the
+        link. With more, share is that of a token to their power, middle and span are of a token, and top is still of
+        accuracy.
+
+    Raises
+    ------
+    ModelError
+        If a prior is missing or unknown.
+    """
+
+    name: str
+    link: Link
+    priors: Mapping[str, Prior]
+    title: str = ""
+    description: str = ""
+    answer_tokens: int = 1
+
+    def __post_init__(self) -> None:
+        if isinstance(self.answer_tokens, bool) or not (
+            isinstance(self.answer_tokens, int) and self.answer_tokens >= 1
+        ):
+            raise ModelError(f"answer_tokens is a whole number, 1 or more, not {self.answer_tokens!r}")
+        wanted = (*PARAMETERS, SCATTER)
+        missing = [name for name in wanted if name not in self.priors]
+        unknown = [name for name in self.priors if name not in wanted]
+        if missing or unknown:
+            raise ModelError(
+                f"link model {self.name!r} needs priors of {', '.join(wanted)}; missing: "
+                f"{', '.join(missing) or 'none'}, unknown: {', '.join(unknown) or 'none'}"
+            )
+        object.__setattr__(self, "priors", MappingProxyType({name: self.priors[name] for name in wanted}))
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return LinkModel.from_toml, (self.to_toml(),)
+
+    def __repr__(self) -> str:
+        lines = [f"LinkModel {self.name!r}: {self.title or self.link.name}"]
+        return "\n".join([*lines, *(f"  {name}: {prior.in_words}" for name, prior in self.priors.items())])
+
+    @property
+    def curve(self) -> Link:
+        """The link of accuracy itself: that of answers of all their tokens."""
+        return powered(self.link, self.answer_tokens)
+
+    @property
+    def builder(self) -> Builder:
+        """From data to the PyMC model, equal for equal cards, so that it is compiled once."""
+        return Builder(self.to_toml())
+
+    @classmethod
+    def from_toml(cls, text: str, name: str = "link") -> LinkModel:
+        """Read the text of a card.
+
+        Raises
+        ------
+        ModelError
+            If it is no card of a link.
+        """
+        try:
+            card = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            raise ModelError(f"not TOML: {error}") from error
+        unknown, missing = sorted(set(card) - _KEYS), sorted({"link", "priors"} - set(card))
+        if unknown or missing:
+            raise ModelError(
+                f"a card of a link has {', '.join(sorted(_KEYS))}; unknown: {', '.join(unknown) or 'none'}, "
+                f"missing: {', '.join(missing) or 'none'}"
+            )
+        words = {key: card.get(key, "").strip() for key in ("title", "description")}
+        tokens = card.get("answer_tokens", 1)
+        return cls(
+            card.get("name", name), get_link(card["link"]), priors_of(card["priors"]), **words, answer_tokens=tokens
+        )
+
+    def to_toml(self) -> str:
+        """The text of its card."""
+        import tomli_w
+
+        priors = {name: prior.to_table() for name, prior in self.priors.items()}
+        words = {"name": self.name, "title": self.title, "description": self.description, "link": self.link.name}
+        return tomli_w.dumps({**words, "answer_tokens": self.answer_tokens, "priors": priors})
+
+    def with_priors(self, **priors: Prior) -> LinkModel:
+        """The same with other priors, named by parameter."""
+        return replace(self, name=f"{self.name} (own priors)", priors={**self.priors, **priors})
+
+    def build(self, data: Mapping[str, Any]) -> Any:
+        """The PyMC model of the hits of runs, which holds the data under their names: loss, chance, items, hits."""
+        import pymc as pm
+
+        with pm.Model() as model:
+            given = {name: pm.Data(name, values) for name, values in data.items()}
+            self.observe(given)
+        return model
+
+    def observe(self, given: Mapping[str, Any]) -> None:
+        """Add parameters and likelihood to the PyMC model whose context is open.
+
+        Where the data tell ``answer_tokens``, so many there are: one compiled model serves answers of any length.
+        """
+        import pymc as pm
+
+        link = powered(self.link, given["answer_tokens"]) if "answer_tokens" in given else self.curve
+
+        with pm.Model(model=None):  # of its own: only the densities of these priors are wanted
+            priors = {name: self.priors[name].random_variable(name) for name in _CURVE}
+        values = {name: self.priors[name].random_variable(name) for name in self.priors if name not in _CURVE}
+        curve, log_jacobian = self._coordinates(given, link)
+        values |= {name: pm.Deterministic(name, value) for name, value in curve.items()}
+        pm.Potential("prior_of_curve", sum(pm.logp(priors[name], curve[name]) for name in _CURVE) + log_jacobian)
+        centre = link(given["loss"], values, given["chance"])
+        alpha, beta = concentrations(centre, values[SCATTER])
+        pm.BetaBinomial("observed_hits", n=given["items"], alpha=alpha, beta=beta, observed=given["hits"])
+
+    def log_density(self, values: Mapping[str, Any], data: Mapping[str, Any]) -> Array:
+        """Log probability of the hits of each run, shape (..., run), under parameters of shape (..., 1)."""
+        from scipy.stats import betabinom
+
+        alpha, beta = concentrations(self.curve(data["loss"], values, data["chance"]), values[SCATTER])
+        return np.asarray(betabinom.logpmf(data["hits"], data["items"], alpha, beta))
+
+    def _coordinates(self, given: Mapping[str, Any], link: Link) -> tuple[dict[str, Any], Any]:
+        """Middle, span and top from what the sampler moves in, and the log of the Jacobian.
+
+        Runs seldom show the whole way, so that middle and top of one posterior lie on a thin curved sheet. Better known
+        than either is w, the share of the way from floor to 1 at the loss where most items are right. The sampler moves
+        in w; in span; and in t, where the ceiling is between w and 1: ``top = w + (1 - w) t``, ``s = w / top`` is the
+        share of the way to the ceiling, and middle follows from s and span. Where no run has risen, the logit of w is
+        a distance in spans, and anything from -3 to -50: it is the sinh of what the sampler moves in, which then is a
+        straight line in the log of span.
+        """
+        import pymc as pm
+
+        log, usual = pm.math.log, self.priors["span"].median
+        at = (given["loss"] * given["hits"]).sum() / given["hits"].sum()
+        above = pm.math.clip(given["hits"].sum() / given["items"].sum() - given["chance"].mean(), *_START)
+        z_w, z_span, z_t = (pm.Flat(name, initval=0.0) for name in ("z_w", "z_span", "z_t"))
+        w, t = pm.math.sigmoid(pm.math.logit(above) + pm.math.sinh(z_w)), pm.math.sigmoid(z_t)
+        span, top = usual * pm.math.exp(z_span), w + (1 - w) * t
+        s = w / top
+        middle = at - link.inverse(s, 0.0, span)
+        # |d(middle, span, top) / d(w, span, t)| = (1 - w) / top * span / (rate s steepness), then to z_w, z_span, z_t
+        log_jacobian = log(1 - w) - log(top) + log(span) - log(link.rate * s * link.steepness(s))
+        log_jacobian += log(w) + log(1 - w) + log(pm.math.cosh(z_w)) + log(span) + log(t) + log(1 - t)
+        return {"middle": middle, "span": span, "top": top}, log_jacobian
+
+    def prior_draws(self, draws: int, rng: np.random.Generator) -> dict[str, Array]:
+        """Independent draws of all parameters, shape (draws,) each."""
+        return {name: prior.sample(draws, rng) for name, prior in self.priors.items()}
+
+
+@dataclass(frozen=True)
+class Builder:
+    """From data to the PyMC model of the card of a link."""
+
+    card: str
+
+    def __call__(self, data: Mapping[str, Any]) -> Any:
+        """The model, which holds the data under their names."""
+        return LinkModel.from_toml(self.card).build(data)
+
+
+def concentrations(centre: Any, scatter: Any) -> tuple[Any, Any]:
+    """Both concentrations of the beta distribution of a run's chance of success; never quite zero."""
+    total = 1 / (2 * scatter) ** 2
+    inside = _EDGE + (1 - 2 * _EDGE) * centre
+    return inside * total, (1 - inside) * total
+
+
+def draw_hits(centre: Array, scatter: Array, items: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Draw each run's own chance of success, and what share of the items it then gets right."""
+    alpha, beta = concentrations(centre, scatter)
+    own = rng.beta(alpha, beta)
+    return own, rng.binomial(np.broadcast_to(items, own.shape).astype(int), own) / items

@@ -1,0 +1,1 @@
+"""Numbers in, numbers out: arithmetic of optima, of rules that papers print, and of shares and ranks."""

@@ -1,0 +1,142 @@
+"""What a report is about, and what several of its sections need, worked out once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from forescale.checking.backtest import Backtest
+from forescale.checking.compare import Comparison
+from forescale.decisions.near_optimal import NearOptimal, near_optimal
+from forescale.estimates.draws import INTERVAL_KIND, Estimate, is_single
+from forescale.estimates.fit import Fit
+from forescale.numbers.budgets import Array
+from forescale.pages import words
+from forescale.tables.observations import Observations
+from forescale.units import CostModel
+from forescale.verbs.allocate import Allocation, allocate
+from forescale.verbs.forecast import CURVE, Forecast, forecast
+
+_PER_DECADE = 8  # embedded budgets in a decade of compute
+_BEYOND = 10.0  # how far beyond the largest budget asked about they reach
+_BELOW = 1e3  # and how far below the least, where there is no smallest run to begin with
+
+
+@dataclass(frozen=True, eq=False)
+class Question:
+    """An estimate, and what is asked of it.
+
+    Attributes
+    ----------
+    source : Estimate
+        A fit, a published estimate or a bootstrap, of a law of n_params and n_tokens.
+    budgets : array, shape (budget,)
+        Training compute in FLOPs, ascending.
+    plans : pandas.DataFrame
+        Runs that somebody has in mind: n_params and n_tokens, indexed by name; may be empty.
+    cost : CostModel
+        What training costs.
+    prob : float
+        Probability mass of all bands.
+    backtest : Backtest or None
+        Evidence for the bands.
+    beside : Estimate, Comparison or None
+        What to set beside the source.
+    seed : int
+        Of the noise of new runs.
+    """
+
+    source: Estimate
+    budgets: Array
+    plans: pd.DataFrame
+    cost: CostModel
+    prob: float
+    backtest: Backtest | None
+    beside: Estimate | Comparison | None
+    seed: int
+
+    @property
+    def fit(self) -> Fit | None:
+        """The source, if it is a fit."""
+        return self.source if isinstance(self.source, Fit) else None
+
+    @property
+    def runs(self) -> Observations | None:
+        """The table that the source was fitted to, if it has one."""
+        return getattr(self.source, "observations", None)
+
+    @property
+    def single(self) -> bool:
+        """Whether there is one draw only, so that no band has a width."""
+        return is_single(self.source.posterior)
+
+    @cached_property
+    def spent(self) -> Array | None:
+        """Compute of each run of the table, by the cost model."""
+        runs = self.runs
+        return None if runs is None else self.cost.flops(runs.column("n_params"), runs.column("n_tokens"))
+
+    @property
+    def largest(self) -> float:
+        """The largest budget: where a report that shows one budget looks."""
+        return float(self.budgets[-1])
+
+    @cached_property
+    def split(self) -> Allocation:
+        """The best split of the budgets."""
+        return allocate(self.source, self.budgets, cost=self.cost)
+
+    @cached_property
+    def near(self) -> NearOptimal:
+        """The set of nearly best sizes at each budget."""
+        return near_optimal(self.source, self.budgets, cost=self.cost)
+
+    @cached_property
+    def grid(self) -> Array:
+        """Budgets of curves and of the interactive part, those asked about among them."""
+        least = self.budgets[0] / _BELOW if self.spent is None else min(self.budgets[0], self.spent.min())
+        low, high = np.floor(np.log10(least)), np.ceil(np.log10(_BEYOND * self.largest))
+        steps = 10.0 ** np.linspace(low, high, round((high - low) * _PER_DECADE) + 1)
+        clear = np.abs(np.log(steps[:, None] / self.budgets)).min(axis=1) > 1e-6
+        return np.sort(np.append(steps[clear], self.budgets))
+
+    @cached_property
+    def knots(self) -> Array:
+        """The grid, and between each two of its budgets one by which interpolation is judged."""
+        return np.sort(np.append(self.grid, np.sqrt(self.grid[1:] * self.grid[:-1])))
+
+    @cached_property
+    def curve(self) -> Allocation:
+        """The best split along the knots."""
+        return allocate(self.source, self.knots, cost=self.cost)
+
+    @cached_property
+    def losses(self) -> Forecast:
+        """Loss at the best split along the knots, and then of the plans.
+
+        The best split is the median N*, and all the tokens that the budget pays for. One call for all, since the noise
+        of a new run is drawn anew in each: whatever is said of a budget is said from the same draws.
+        """
+        sizes = self.curve.draws["n_params"].median(("chain", "draw")).to_numpy()
+        best = pd.DataFrame({"n_params": sizes, "n_tokens": self.cost.n_tokens(self.knots, sizes)})
+        return forecast(self.source, pd.concat([best, self.plans], ignore_index=True), random_seed=self.seed)
+
+    def at(self, budgets: Any) -> Any:
+        """Where budgets stand among the knots."""
+        return np.abs(np.log(self.knots[:, None] / np.asarray(budgets))).argmin(axis=0)
+
+    @property
+    def after(self) -> str:
+        """What the ends of a bracket are."""
+        if self.single:
+            return f"No bands: no usable uncertainty of {self.source.name} is known."
+        return f"Median and, in brackets, the {words.percent(self.prob)} {INTERVAL_KIND} interval."
+
+    @property
+    def of_curve(self) -> str:
+        """What the bands of a split are of."""
+        return f"{self.after} Of kind mean: {CURVE}, without discrepancy or noise."

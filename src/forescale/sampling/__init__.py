@@ -1,0 +1,1 @@
+"""Sampling: coordinates, compilation, NUTS and tempering, and the diagnostics that refuse."""

@@ -1,0 +1,1 @@
+"""Tables: from a stranger's file to `Observations` and `Outcomes`, and what a loss of a run under way depends on."""

@@ -1,0 +1,104 @@
+"""The frame of the command line: how any command is run, fails, and answers."""
+
+from __future__ import annotations
+
+import io
+import os
+import sys
+import warnings
+from typing import TYPE_CHECKING, Any
+
+import typer
+from typer.core import TyperGroup
+
+from forescale.errors import ForescaleError, ForescaleWarning
+from forescale.terminal import arguments
+
+if TYPE_CHECKING:
+    from forescale.terminal.console import Output
+
+WRITTEN = "forescale.written"  # where a command notes what an interruption leaves behind
+_SPELLINGS = {  # arguments that the library's messages name, as they are spelt here
+    "columns=": "--columns NAME=HEADER, or NAME= to leave a column out",
+    "loss_unit=": "--loss-unit UNIT",
+    "bytes_per_token=": "--bytes-per-token X",
+    "efficient=": "--efficient NAME; limited= there is in Python only",
+    "trends_of a fit": "forescale contradiction FIT --limits LOW,HIGH",
+    "bracketed=False": "--all-budgets",
+}
+
+
+class _Commands(TyperGroup):
+    """Runs any command: each error or warning becomes a line on stderr, and the outcome an exit code."""
+
+    def invoke(self, ctx: Any) -> Any:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", ForescaleWarning)
+            warnings.showwarning = _showing(warnings.showwarning)
+            try:
+                super().invoke(ctx)
+                sys.stdout.flush()
+            except ForescaleError as error:
+                here = [f"{name} is {option}" for name, option in _SPELLINGS.items() if name in str(error)]
+                tell(f"{error}" + (f" (Here, {'; '.join(here)}.)" if here else ""))
+                raise typer.Exit(2) from None
+            except KeyboardInterrupt:
+                tell(f"interrupted; {ctx.meta.get(WRITTEN, 'nothing was written')}")
+                raise typer.Exit(130) from None
+            except BrokenPipeError:  # the reader has seen enough; neither has Python anything more to flush
+                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                raise typer.Exit(1) from None
+
+
+def _showing(others: Any) -> Any:
+    def show(message: Any, category: type[Warning], *where: Any, **rest: Any) -> None:
+        if issubclass(category, ForescaleWarning):
+            tell(f"note: {message}")
+        else:
+            others(message, category, *where, **rest)
+
+    return show
+
+
+def tell(text: str) -> None:
+    """Print a line on stderr."""
+    print(f"forescale: {' '.join(text.split())}", file=sys.stderr)
+
+
+app = typer.Typer(
+    cls=_Commands,
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def main() -> None:
+    """Run the command that the process was called with."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: what the encoding lacks stops nothing
+    app(prog_name="forescale")
+
+
+def output(as_json: bool, as_csv: bool = False, quiet: bool = False) -> Output:
+    """How a command answers, by its options."""
+    if as_json and as_csv:
+        raise typer.BadParameter("choose one of --json and --csv")
+    from forescale.terminal.console import Output
+
+    return Output(as_json, as_csv, quiet)
+
+
+def progress_wanted(quiet: bool) -> bool:
+    """Whether to show progress: in a terminal, and not if quiet."""
+    return sys.stderr.isatty() and not quiet
+
+
+@app.callback()
+def _forescale(version: arguments.Version = False) -> None:
+    """Bayesian fits and forecasts of neural scaling laws.
+
+    See it work with `forescale demo`; begin with your own runs with `forescale fit runs.csv`.
+    """

@@ -30,7 +30,6 @@ from __future__ import annotations
 
 import json
 import os
-import sys
 import tempfile
 import time
 from collections.abc import Mapping
@@ -63,12 +62,10 @@ def child(task: Mapping[str, Any]) -> None:
         import pymc  # noqa: F401
 
         import forescale as fs
+        from forescale.estimates import fit as fitting
         from forescale.sampling import nuts as sampling
-
-        fs.fit  # noqa: B018  (public names are imported when first used)
     if task["path"] == "plain":
         sampling._compile_centred = lambda model, data: None
-    fitting = sys.modules["forescale.estimates.fit"]
     watch.on(fitting, "_warn_outside_prior", "prior check")
     watch.on(fs.Model, "build", "build")
     watch.on(sampling, "_compile", "compile")

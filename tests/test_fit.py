@@ -1,7 +1,6 @@
 """The fit: right numbers on the Hoffmann runs, the same from a seed, refusals, and files."""
 
 import json
-import sys
 
 import h5py
 import numpy as np
@@ -12,6 +11,7 @@ import xarray as xr
 import forescale as fs
 from forescale.belief.priors import Prior
 from forescale.estimates import archive
+from forescale.estimates import fit as fitting
 from forescale.estimates.fit import thinned
 from forescale.sampling import nuts as sampling
 
@@ -121,7 +121,7 @@ def test_failing_fit_is_tried_once_more_and_then_refused(hoffmann, monkeypatch):
         tried.append(settings)
         return original(model, data, settings, seed, **rest)
 
-    monkeypatch.setattr(sys.modules["forescale.estimates.fit"], "sample", watched)
+    monkeypatch.setattr(fitting, "sample", watched)
     with pytest.raises(fs.ConvergenceError, match="ess_bulk below 400") as caught:
         fs.fit(hoffmann, "chinchilla", draws=30, tune=100, chains=2, random_seed=1)
     assert [s.target_accept for s in tried] == [0.9, 0.97]
@@ -167,7 +167,7 @@ def test_noise_that_does_not_fit_is_told(hoffmann):
 @pytest.mark.slow
 def test_noise_of_a_large_table_is_not_blamed_by_chance(simulate, monkeypatch):
     """However large the table, the check sees 100 draws, and a right noise has p far from 0 and 1."""
-    monkeypatch.setattr(sys.modules["forescale.estimates.fit"], "_CHECKED", 4 * 2000)
+    monkeypatch.setattr(fitting, "_CHECKED", 4 * 2000)
     model = fs.load_model("chinchilla")
     truth = {"E": 1.8, "A": 480.0, "B": 2000.0, "alpha": 0.35, "beta": 0.36}
     fit = fs.fit(simulate(model.law, truth, runs=2000), model, draws=300, random_seed=1)

@@ -1,4 +1,4 @@
-"""The command line: the commands, in the order in which help lists them.
+"""The command line: the commands, in the order in which help lists those of each heading.
 
 What a command needs is imported when it runs, so that help answers at once.
 """

@@ -10,7 +10,7 @@ import typer
 import forescale as fs
 from forescale.errors import DataError
 from forescale.terminal import arguments
-from forescale.terminal.app import WRITTEN, app, output, progress_wanted, tell
+from forescale.terminal.app import DOUBT, WRITTEN, app, output, progress_wanted, tell
 
 if TYPE_CHECKING:
     from forescale.terminal.console import Row, Shown
@@ -44,7 +44,7 @@ Results = Annotated[
 ]
 
 
-@app.command("backtest")
+@app.command("backtest", rich_help_panel=DOUBT)
 def _backtest(
     ctx: typer.Context,
     runs: Tables,

@@ -8,7 +8,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output
+from forescale.terminal.app import FIT, app, output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ At = Annotated[list[str] | None, typer.Option(metavar="SIZE", help="Where to for
 Draws = Annotated[int, typer.Option(metavar="N", min=200, help="Draws of each of four runs of the sampler.")]
 
 
-@app.command("breaks")
+@app.command("breaks", rich_help_panel=FIT)
 def _breaks(
     runs: arguments.Runs,
     size: Size = "n_tokens",

@@ -8,7 +8,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output
+from forescale.terminal.app import DOUBT, app, output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ Until = Annotated[str, typer.Option(metavar="FLOPS", help="How far to look for w
 Refits = Annotated[int, typer.Option(metavar="N", min=0, help="How many runs may be left out by fitting again.")]
 
 
-@app.command("compare")
+@app.command("compare", rich_help_panel=DOUBT)
 def _compare(
     sources: Sources,
     runs: Runs = None,

@@ -8,7 +8,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments, plan_arguments
-from forescale.terminal.app import app, output
+from forescale.terminal.app import DECIDE, app, output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -22,7 +22,7 @@ At = Annotated[
 ]
 
 
-@app.command("compute-to")
+@app.command("compute-to", rich_help_panel=DECIDE)
 def _compute_to(
     source: arguments.Source,
     loss: Loss,

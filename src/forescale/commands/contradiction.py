@@ -9,7 +9,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output, progress_wanted
+from forescale.terminal.app import DOUBT, app, output, progress_wanted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -32,7 +32,7 @@ Limits = Annotated[
 ]
 
 
-@app.command("contradiction")
+@app.command("contradiction", rich_help_panel=DOUBT)
 def _contradiction(
     source: Source = None,
     runs: Runs = None,

@@ -8,7 +8,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output
+from forescale.terminal.app import BEYOND, app, output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +19,7 @@ Smoothness = Annotated[float, typer.Option(metavar="S", help="s in alpha = s / d
 _NAMES = {"exponent": "exponent", "dimension": "d", "ratio": "d by N over d by D", "gamma": "gamma of a Zipf tail"}
 
 
-@app.command("dimension")
+@app.command("dimension", rich_help_panel=BEYOND)
 def _dimension(
     source: arguments.Source,
     smoothness: Smoothness = 4.0,

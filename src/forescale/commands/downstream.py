@@ -8,7 +8,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output
+from forescale.terminal.app import BEYOND, app, output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -25,7 +25,7 @@ Columns = Annotated[
 ]
 
 
-@app.command("downstream")
+@app.command("downstream", rich_help_panel=BEYOND)
 def _downstream(
     source: arguments.Source,
     outcomes: Evals,

@@ -9,7 +9,7 @@ import typer
 import forescale as fs
 from forescale.errors import DataError
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output, progress_wanted
+from forescale.terminal.app import FIT, app, output, progress_wanted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -24,7 +24,7 @@ Vary = Annotated[
 Of = Annotated[list[str] | None, typer.Option(metavar="FAMILY", help="Only this one, or new; repeatable.")]
 
 
-@app.command("families")
+@app.command("families", rich_help_panel=FIT)
 def _families(
     runs: arguments.Runs,
     model: arguments.Model = arguments.DEFAULT_MODEL,

@@ -8,7 +8,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output, progress_wanted
+from forescale.terminal.app import FIT, app, output, progress_wanted
 
 if TYPE_CHECKING:
     from forescale.terminal.console import Shown
@@ -23,7 +23,7 @@ Steps = Annotated[list[str] | None, typer.Option("--at", metavar="STEP", help="A
 Points = Annotated[int, typer.Option(metavar="N", help="Points of the curve to fit, at most.")]
 
 
-@app.command("finish")
+@app.command("finish", rich_help_panel=FIT)
 def _finish(
     curve: Curve,
     schedule: Plan = None,

@@ -8,7 +8,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output, progress_wanted
+from forescale.terminal.app import FIT, app, output, progress_wanted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -31,7 +31,7 @@ AllBudgets = Annotated[
 ]
 
 
-@app.command("frontier")
+@app.command("frontier", rich_help_panel=FIT)
 def _frontier(
     runs: arguments.Runs,
     method: Method = "isoflop",

@@ -9,7 +9,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output
+from forescale.terminal.app import DOUBT, app, output
 
 Frozen = Annotated[list[Path], typer.Argument(metavar="FILES", help="Frozen forecasts (.toml).")]
 Out = Annotated[Path, typer.Option(metavar="FILE", help="Where to write it (.toml).")]
@@ -21,7 +21,7 @@ Observed = Annotated[
 ]
 
 
-@app.command("freeze")
+@app.command("freeze", rich_help_panel=DOUBT)
 def _freeze(
     source: arguments.Source,
     at: arguments.At = None,
@@ -65,7 +65,7 @@ def _freeze(
     answers.answer(shown, document, rows)
 
 
-@app.command("score")
+@app.command("score", rich_help_panel=DOUBT)
 def _score(
     forecasts: Frozen,
     observed: Observed = None,

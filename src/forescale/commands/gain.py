@@ -8,7 +8,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output
+from forescale.terminal.app import DECIDE, app, output
 
 Old = Annotated[str, typer.Argument(metavar="OLD", help="A fit's file, or a published estimate's name.")]
 New = Annotated[str, typer.Argument(metavar="NEW", help="That of the new recipe.")]
@@ -16,7 +16,7 @@ Hold = Annotated[float, typer.Option(metavar="X", help="Share in a decade up to 
 OtherCounts = Annotated[bool, typer.Option("--other-counts", help="Although only one counts embeddings.")]
 
 
-@app.command("gain")
+@app.command("gain", rich_help_panel=DECIDE)
 def _gain(
     old: Old,
     new: New,

@@ -10,7 +10,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output
+from forescale.terminal.app import DECIDE, app, output
 
 Run = Annotated[
     list[str] | None, typer.Option(metavar="POINT", help="A candidate: 1B,20B, the law's inputs; repeatable.")
@@ -25,7 +25,7 @@ By = Annotated[str, typer.Option(metavar="flops|variance", help="Choose by infor
 Scatter = Annotated[float | None, typer.Option(metavar="X", help="Sd of log loss, of an estimate without noise.")]
 
 
-@app.command("next")
+@app.command("next", rich_help_panel=DECIDE)
 def _next(
     source: arguments.Source,
     run: Run = None,

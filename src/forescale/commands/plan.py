@@ -9,7 +9,7 @@ import typer
 import forescale as fs
 from forescale.errors import DataError, ModelError
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output, progress_wanted
+from forescale.terminal.app import DECIDE, app, output, progress_wanted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -27,7 +27,7 @@ _LETTERS = {"n_params": "N", "n_tokens": "D", "unique_tokens": "unique D"}
 _LITTLE = 0.01  # of the variance of log N*: what further small runs have to tell to be listed
 
 
-@app.command("plan")
+@app.command("plan", rich_help_panel=DECIDE)
 def _plan(
     runs: Runs,
     budget: Budget,

@@ -8,7 +8,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments, plan_arguments
-from forescale.terminal.app import app, output
+from forescale.terminal.app import DECIDE, app, output
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -25,7 +25,7 @@ Sizes = Annotated[
 By = Annotated[str, typer.Option(metavar="WHAT", help="What ranks plans: loss, or wasted_compute.")]
 
 
-@app.command("near-optimal")
+@app.command("near-optimal", rich_help_panel=DECIDE)
 def _near_optimal(
     source: arguments.Source,
     compute: arguments.Compute,
@@ -62,7 +62,7 @@ def _near_optimal(
     answers.answer(_near_page(found, rows, sure, asked, prob), document, rows)
 
 
-@app.command("rank")
+@app.command("rank", rich_help_panel=DECIDE)
 def _rank(
     source: arguments.Source,
     plan: plan_arguments.Plans = None,

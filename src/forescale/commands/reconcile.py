@@ -8,7 +8,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output
+from forescale.terminal.app import DOUBT, app, output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -20,7 +20,7 @@ Omega = Annotated[float | None, typer.Option(metavar="X", help="N_total = N + X 
 Gamma = Annotated[float | None, typer.Option(metavar="X", help="N_total = N + omega N^X; 1/3 if not given.")]
 
 
-@app.command("reconcile")
+@app.command("reconcile", rich_help_panel=DOUBT)
 def _reconcile(
     source: arguments.Source,
     compute: Compute = None,

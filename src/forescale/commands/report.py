@@ -10,7 +10,7 @@ import typer
 import forescale as fs
 from forescale.errors import DataError, FileError
 from forescale.terminal import arguments, plan_arguments
-from forescale.terminal.app import WRITTEN, app, output, progress_wanted
+from forescale.terminal.app import SHELVES, WRITTEN, app, output, progress_wanted
 
 if TYPE_CHECKING:
     from forescale.estimates.draws import Estimate
@@ -27,7 +27,7 @@ Results = Annotated[
 ]
 
 
-@app.command("report")
+@app.command("report", rich_help_panel=SHELVES)
 def _report(
     ctx: typer.Context,
     source: arguments.Source,

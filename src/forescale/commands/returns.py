@@ -8,7 +8,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output
+from forescale.terminal.app import DECIDE, app, output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -23,7 +23,7 @@ Below = Annotated[
 _COLUMNS = {"more", "quantity", "median", "lower", "upper", "prob", "interval"}
 
 
-@app.command("returns")
+@app.command("returns", rich_help_panel=DECIDE)
 def _returns(
     source: arguments.Source,
     at: arguments.At = None,

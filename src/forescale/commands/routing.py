@@ -8,7 +8,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output
+from forescale.terminal.app import BEYOND, app, output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ At = Annotated[
 ]
 
 
-@app.command("routing")
+@app.command("routing", rich_help_panel=BEYOND)
 def _routing(
     source: arguments.Source,
     at: At = None,

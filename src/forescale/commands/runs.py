@@ -9,10 +9,10 @@ import typer
 import forescale as fs
 from forescale.errors import ConvergenceError
 from forescale.terminal import arguments
-from forescale.terminal.app import WRITTEN, app, output, progress_wanted, tell
+from forescale.terminal.app import FIT, WRITTEN, app, output, progress_wanted, tell
 
 
-@app.command("fit")
+@app.command("fit", rich_help_panel=FIT)
 def _fit(
     ctx: typer.Context,
     runs: arguments.Runs,
@@ -82,7 +82,7 @@ def _fit(
     answers.say(f"Saved in {out}; the seed is {result.seed}.", *console.next_commands(out, result.law, again))
 
 
-@app.command("forecast")
+@app.command("forecast", rich_help_panel=FIT)
 def _forecast(
     source: arguments.Source,
     at: arguments.At = None,
@@ -112,7 +112,7 @@ def _forecast(
     answers.answer(console.forecast_table(result, rows, prob), document, rows)
 
 
-@app.command("allocate")
+@app.command("allocate", rich_help_panel=FIT)
 def _allocate(
     source: arguments.Source,
     compute: arguments.Compute,

@@ -9,7 +9,7 @@ import typer
 import forescale as fs
 from forescale.errors import DataError, ModelError
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output
+from forescale.terminal.app import DOUBT, app, output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -44,7 +44,7 @@ At = Annotated[
 Prior = Annotated[bool, typer.Option("--prior", help="Of a fit: also whether runs or priors decide.")]
 
 
-@app.command("sensitivity")
+@app.command("sensitivity", rich_help_panel=DOUBT)
 def _sensitivity(
     source: Source,
     of: Of = "n_params",

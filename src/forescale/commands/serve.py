@@ -8,7 +8,7 @@ import typer
 
 import forescale as fs
 from forescale.terminal import arguments, plan_arguments
-from forescale.terminal.app import app, output
+from forescale.terminal.app import DECIDE, app, output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -29,7 +29,7 @@ Hardware = Annotated[str | None, typer.Option("--serving", metavar="HARDWARE", h
 Saving = Annotated[float, typer.Option(metavar="X", help="A saving whose probability is told: 0.1 is 10 %.")]
 
 
-@app.command("serve")
+@app.command("serve", rich_help_panel=DECIDE)
 def _serve(
     source: arguments.Source,
     demand: Demand,

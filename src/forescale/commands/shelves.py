@@ -7,10 +7,10 @@ from pathlib import Path
 import typer
 
 from forescale.terminal import arguments
-from forescale.terminal.app import WRITTEN, app, output, progress_wanted
+from forescale.terminal.app import SHELVES, WRITTEN, app, output, progress_wanted
 
 
-@app.command("datasets")
+@app.command("datasets", rich_help_panel=SHELVES)
 def _datasets(json: arguments.Json = False, csv: arguments.Csv = False) -> None:
     """List the tables of runs that come along."""
     from forescale.terminal import cards
@@ -18,7 +18,7 @@ def _datasets(json: arguments.Json = False, csv: arguments.Csv = False) -> None:
     output(json, csv).answer(*cards.list_datasets())
 
 
-@app.command("models")
+@app.command("models", rich_help_panel=SHELVES)
 def _models(json: arguments.Json = False, csv: arguments.Csv = False) -> None:
     """List the models: laws with priors and noise."""
     from forescale.terminal import cards
@@ -26,7 +26,7 @@ def _models(json: arguments.Json = False, csv: arguments.Csv = False) -> None:
     output(json, csv).answer(*cards.list_models())
 
 
-@app.command("published")
+@app.command("published", rich_help_panel=SHELVES)
 def _published(json: arguments.Json = False, csv: arguments.Csv = False) -> None:
     """List the published estimates."""
     from forescale.terminal import cards
@@ -34,7 +34,7 @@ def _published(json: arguments.Json = False, csv: arguments.Csv = False) -> None
     output(json, csv).answer(*cards.list_published())
 
 
-@app.command("show")
+@app.command("show", rich_help_panel=SHELVES)
 def _show(name: arguments.Name, json: arguments.Json = False, prob: arguments.Prob = 0.9) -> None:
     """Show a dataset, model, published estimate or fit."""
     from forescale.terminal import cards
@@ -44,7 +44,7 @@ def _show(name: arguments.Name, json: arguments.Json = False, prob: arguments.Pr
     output(json).answer([part for _, shown in found for part in (*shown, "")][:-1], document)
 
 
-@app.command("demo")
+@app.command("demo", rich_help_panel=SHELVES)
 def _demo(
     ctx: typer.Context,
     out: arguments.Folder = Path("forescale-demo"),

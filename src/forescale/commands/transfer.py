@@ -9,7 +9,7 @@ import typer
 import forescale as fs
 from forescale.errors import DataError
 from forescale.terminal import arguments
-from forescale.terminal.app import app, output
+from forescale.terminal.app import BEYOND, app, output
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -21,7 +21,7 @@ At = Annotated[list[str], typer.Option(metavar="N,D", help="1B,100M: size and fi
 Share = Annotated[float, typer.Option(metavar="S", help="Pre-training fades where D_T is this share of D_F.")]
 
 
-@app.command("transfer")
+@app.command("transfer", rich_help_panel=BEYOND)
 def _transfer(
     source: Source,
     at: At,

@@ -17,6 +17,12 @@ from forescale.terminal import arguments
 if TYPE_CHECKING:
     from forescale.terminal.console import Output
 
+# What commands are for, in the order in which help lists them
+FIT = "Fit and forecast"
+DECIDE = "Decide"
+DOUBT = "Doubt"
+BEYOND = "Beyond loss and beyond two inputs"
+SHELVES = "Look up and write up"
 WRITTEN = "forescale.written"  # where a command notes what an interruption leaves behind
 _SPELLINGS = {  # arguments that the library's messages name, as they are spelt here
     "columns=": "--columns NAME=HEADER, or NAME= to leave a column out",
@@ -30,6 +36,19 @@ _SPELLINGS = {  # arguments that the library's messages name, as they are spelt 
 
 class _Commands(TyperGroup):
     """Runs any command: each error or warning becomes a line on stderr, and the outcome an exit code."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        """List the commands by what they are for."""
+        width = max(map(len, self.commands))
+        for heading in (FIT, DECIDE, DOUBT, BEYOND, SHELVES):
+            of = {name: each for name, each in self.commands.items() if each.rich_help_panel == heading}
+            with formatter.section(heading):
+                formatter.write_dl(
+                    [
+                        (name.ljust(width), each.get_short_help_str(formatter.width - 6 - width))
+                        for name, each in of.items()
+                    ]
+                )
 
     def invoke(self, ctx: Any) -> Any:
         with warnings.catch_warnings():

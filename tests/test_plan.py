@@ -10,6 +10,7 @@ from made_fits import CHINCHILLA, POWER, made_fit
 from test_recovery import TRUTH
 
 import forescale as fs
+from forescale.plots import plot_plan, save_figure
 
 BUDGET = 1e24
 
@@ -67,6 +68,36 @@ def test_the_table_has_every_band(found):
     assert (table["lower"] <= table["upper"]).all()
     assert (table["prob"] == 0.8).all()
     assert repr(found).startswith("Plan for 1e+24 FLOPs by ")
+
+
+def test_risks_say_what_the_tables_say(found):
+    far, worst, half, twice, hangs = found.risks(0.8)
+    assert f"{found.decades:.1f} decades" in far
+    expected = found.expected.table(0.8).set_index("kind")
+    assert worst == f"One run in 10 would end above {expected.loc['run', 'upper']:.3f} nats."
+    priced = found.missed.table(0.8).query("quantity == 'wasted_compute'")
+    for told, row in zip((half, twice), priced.itertuples(), strict=True):
+        assert f"{row.median:.2g} [{row.lower:.2g}, {row.upper:.2g}] %" in told
+    assert "of the spread in N*" in hangs
+
+
+def test_the_figure_has_a_panel_for_each_question(found, tmp_path):
+    ax = plot_plan(found, prob=0.8)
+    train, expect, wrong, first = ax.child_axes
+    curve = train.lines[0]
+    np.testing.assert_allclose(curve.get_ydata(), found.near.probability(curve.get_xdata())["probability"])
+    assert train.lines[1].get_xdata()[0] == found.run["n_params"]
+    bands = found.expected.table(0.8)
+    for line, row in zip(expect.lines[::2], bands.itertuples(), strict=True):
+        assert list(line.get_xdata()) == pytest.approx([row.lower, row.upper])
+    priced = found.missed.table(0.8).query("quantity == 'wasted_compute'")
+    for line, row in zip(wrong.lines[::2], priced.itertuples(), strict=True):
+        assert list(line.get_xdata()) == pytest.approx([row.lower, row.upper])
+    assert list(first.lines[1].get_ydata()) == pytest.approx((100 * found.first.batch["remaining"]).tolist())
+    for panel in ax.child_axes:
+        assert panel.get_xlabel().endswith(")")
+    assert any("80 % equal-tailed" in text.get_text() for text in ax.get_legend().get_texts())
+    assert save_figure(ax, tmp_path / "plan.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_what_cannot_be_planned_is_refused(fit):

@@ -16,7 +16,7 @@ import forescale.commands.report  # the command, wherever the command line lists
 from forescale.checking.backtest import Backtest
 from forescale.checking.scoring import score
 from forescale.errors import DataError, FileError, ModelError
-from forescale.pages import answer, disputes, doubts, evidence, redo, report
+from forescale.pages import answer, choices, disputes, doubts, evidence, redo, report
 from forescale.pages.contents import Bullets, Code, Contents, Control, Figure, Paragraph, Section, Table
 from forescale.pages.html import _as_json, to_html
 from forescale.pages.made import ask
@@ -25,7 +25,8 @@ from forescale.units import format_quantity, parse_quantity
 
 BUDGETS = ["1e22", "5.76e23"]
 NASTY = '<script>alert("1")</script> | *x* & [y](javascript:z)'
-NAMES = ["answer", "data", "model", "diagnostics", "forecasts", "allocation", "comparison", "contradiction"]
+NAMES = ["answer", "data", "model", "diagnostics", "forecasts", "allocation", "plan", "next"]
+NAMES += ["serving", "target", "returns", "gain", "comparison", "contradiction"]
 NAMES += ["sensitivity", "changes", "backtest", "unknown", "redo"]
 VOID = {"meta", "link", "img", "input", "br"}
 
@@ -177,8 +178,57 @@ class TestDecisions:
         trained = float(fs.allocate(hoffmann_fit, BUDGETS[-1]).draws["n_tokens"].median())
         served = fs.serve(hoffmann_fit, [trained, 10 * trained, 100 * trained], compute=BUDGETS[-1]).table(0.9)
         sizes = served[served["quantity"] == "n_params"]
-        shown = [row[1].partition(" ")[0] for row in part(made, "allocation", Table, 2).rows]
+        shown = [row[2].partition(" ")[0] for row in part(made, "serving", Table).rows]
         assert shown == list(map(format_quantity, sizes["median"]))
+
+    def test_the_plan_and_the_runs_to_do_next_are_those_of_plan(self, made, hoffmann_fit):
+        found = fs.plan(hoffmann_fit, BUDGETS[-1], random_seed=0)
+        assert [plain(item) for item in part(made, "plan", Bullets).items] == found.risks(0.9)
+        assert part(made, "plan", Figure).name == "plan"
+        assert [row[0] for row in part(made, "next", Table).rows] == found.first.runs["run"].head(8).tolist()
+        assert format_quantity(found.first.batch["total_flops"].iloc[-1]) in said(made, "next")
+
+    def test_what_losses_take_is_what_compute_to_says(self, made, hoffmann_fit):
+        reached = fs.allocate(hoffmann_fit, BUDGETS).draws["loss"].median(("chain", "draw")).to_numpy()
+        losses = [round(float(loss), 3) for loss in (*reached, 0.98 * reached[-1])]
+        found = fs.compute_to(hoffmann_fit, losses)
+        rows = part(made, "target", Table).rows
+        assert [row[0] for row in rows] == [f"{loss:.3f}" for loss in losses]
+        middles = found.table(0.9).query("quantity == 'compute'")["median"]
+        assert [row[1].partition(" ")[0] for row in rows] == list(map(format_quantity, middles))
+        assert [float(cell) for row in rows for cell in row[5:]] == pytest.approx(
+            found.probability(BUDGETS)["probability"].tolist(), abs=0.0051
+        )
+        first = found.conditions(BUDGETS[-1]).query("loss == @losses[1]").iloc[0]
+        assert part(made, "target", Table, 1).rows[0][0] == first["parameter"] == "E"
+
+    def test_losses_and_a_demand_that_somebody_has_in_mind(self, hoffmann_fit):
+        question = ask(hoffmann_fit, BUDGETS, loss=[2.0, 1.5], demand="2T")
+        told = choices.target(question)
+        assert [row[0] for row in part(told, "target", Table).rows] == ["2.000", "1.500"]
+        assert part(told, "target", Table).rows[1][1:4] == ("never",) * 3
+        assert [row[0] for row in part(choices.serving(question), "serving", Table).rows] == ["2T"]
+        again = part(redo.redo(question), "redo", Code).text
+        assert "loss=[2, 1.5]," in again
+        assert "demand=[2e12]," in again
+
+    def test_what_more_is_worth_is_what_returns_says(self, made, hoffmann_fit):
+        gains = fs.returns(hoffmann_fit, compute=BUDGETS[-1:]).table(0.9).query("quantity == 'gain'")["median"]
+        rows = part(made, "returns", Table).rows
+        assert [float(row[1].partition(" ")[0]) for row in rows] == pytest.approx(gains.tolist(), rel=5e-3)
+        until = fs.returns_until(hoffmann_fit, [0.1, 0.03, 0.01]).table(0.9)
+        ends = [row[1].partition(" ")[0] for row in part(made, "returns", Table, 1).rows]
+        assert ends == list(map(format_quantity, until["median"]))
+
+    def test_what_a_recipe_is_worth_needs_a_second_one(self, made, hoffmann_fit):
+        assert "fs.compute_gain(old, new" in part(made, "gain", Code).text
+        old = fs.published("besiroglu2024")
+        told = choices.gain(ask(hoffmann_fit, BUDGETS, compare_with=old))
+        medians = fs.compute_gain(old, hoffmann_fit, BUDGETS).table(0.9).query("quantity == 'gain'")["median"]
+        shown = [float(row[1].partition(" ")[0]) for row in part(told, "gain", Table).rows]
+        assert shown == pytest.approx(medians.tolist(), rel=5e-3)
+        same = choices.gain(ask(hoffmann_fit, BUDGETS, compare_with=replace(hoffmann_fit, seed=2)))
+        assert "so of one recipe" in said(same, "gain")
 
 
 class TestPage:
@@ -292,6 +342,10 @@ class TestSources:
         assert part(printed, "answer", Control).data["probs"] == []
         assert "There is no table of runs" in said(printed, "data")
         assert "nothing to check" in said(printed, "diagnostics")
+        assert "a plan begins with runs, and hoffmann2022 has none" in said(printed, "plan")
+        assert part(printed, "next", Code).text == "fs.plan(fit, budget)"
+        takes = parse_quantity(part(printed, "target", Table).rows[0][1])  # of that loss, to three decimals
+        assert takes == pytest.approx(5.76e23, rel=0.01)
 
     def test_a_second_estimate_is_priced(self, printed):
         rows = part(printed, "comparison", Table).rows

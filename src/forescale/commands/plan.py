@@ -108,20 +108,8 @@ def _page(found: fs.Plan, rows: pd.DataFrame, prob: float) -> Shown:
     loss = "{:.3f}".format
     losses = [[kind, band("loss", kind, loss)] for kind in found.expected.kinds]
     ten = band("more", "gain", "{:.3f}".format)
-    beyond = (
-        f"The run is {found.decades:.1f} decades beyond the runs fitted; the discrepancy in the band of a new run is "
-        f"{found.expected.discrepancy}."
-        if found.decades
-        else "The run lies among the runs fitted."
-    )
     risks = [
-        beyond,
-        f"One run in {round(2 / (1 - prob))} would end above {loss(told['loss', 'run']['upper'])} nats.",
-        *(
-            f"A model of {part} wastes {band(part, 'wasted_compute', '{:.2g}'.format)} % of the budget."
-            for part in ("half the size", "twice the size")
-        ),
-        f"{found.hangs_on.sentence()}.".replace("at", "At", 1),
+        *found.risks(prob),
         "None of this tests the form of the law: `forescale backtest` asks how it has forecast these runs, `compare` "
         "what another one says.",
     ]

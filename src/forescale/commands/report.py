@@ -26,6 +26,9 @@ Results = Annotated[
     typer.Option(metavar="FILE", help="With --backtest: keeps its scores, or has them from `forescale backtest`."),
 ]
 
+Losses = Annotated[list[str] | None, typer.Option("--loss", metavar="NATS", help="Losses to be reached, 2.0,1.9,...")]
+Demand = Annotated[list[str] | None, typer.Option(metavar="TOKENS", help="Tokens that it will serve, 1T,10T,...")]
+
 
 @app.command("report", rich_help_panel=SHELVES)
 def _report(
@@ -37,6 +40,8 @@ def _report(
     beside: Beside = None,
     backtest: Backtest = False,
     results: Results = None,
+    loss: Losses = None,
+    demand: Demand = None,
     cost: arguments.Cost = "6ND",
     seed: arguments.NoiseSeed = 0,
     force: arguments.Force = False,
@@ -65,6 +70,8 @@ def _report(
         plans=plans,
         cost=cost,
         prob=prob,
+        loss=arguments.budgets(loss) if loss else None,
+        demand=arguments.budgets(demand) if demand else None,
         backtest=_backtest(estimate, seed, results, progress_wanted(quiet)) if backtest else None,
         compare_with=_beside(estimate, second, budgets, cost, seed, progress_wanted(quiet)),
         random_seed=seed,

@@ -101,6 +101,41 @@ class Plan:
         rows = [rows[columns].assign(part=part) for part, rows in parts.items()]
         return pd.concat(rows, ignore_index=True)[["part", *columns]]
 
+    def risks(self, prob: float = 0.9) -> list[str]:
+        """What could go wrong, in sentences.
+
+        Parameters
+        ----------
+        prob : float
+            Probability mass of the equal-tailed intervals.
+
+        Returns
+        -------
+        list of str
+            How far the run is from those fitted, the loss that one run in so many exceeds, what it costs to miss the
+            size, and what the size hangs on.
+        """
+        expected, missed = self.expected.table(prob), self.missed.table(prob)
+        worst = expected[expected["kind"] == "run"]["upper"].iloc[0]
+        prices = missed[missed["quantity"] == "wasted_compute"].to_dict("records")
+        told = zip(("half", "twice"), prices, strict=True)
+        beyond = (
+            f"The run is {self.decades:.1f} decades beyond the runs fitted; the discrepancy in the band of a new run "
+            f"is {self.expected.discrepancy}."
+            if self.decades
+            else "The run lies among the runs fitted."
+        )
+        return [
+            beyond,
+            f"One run in {round(2 / (1 - prob))} would end above {worst:.3f} nats.",
+            *(
+                f"A model of {what} the size wastes {row['median']:.2g} [{row['lower']:.2g}, {row['upper']:.2g}] % of "
+                "the budget."
+                for what, row in told
+            ),
+            f"{self.hangs_on.sentence()}.".replace("at", "At", 1),
+        ]
+
     def __repr__(self) -> str:
         return "\n".join(
             [

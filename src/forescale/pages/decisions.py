@@ -11,7 +11,6 @@ from forescale import plots
 from forescale.belief.drift import decades_outside
 from forescale.decisions.near_optimal import SLACK
 from forescale.decisions.plans import rank_plans
-from forescale.decisions.serve import serve
 from forescale.estimates.published import published
 from forescale.pages import words
 from forescale.pages.contents import Paragraph, Part, Section, Table
@@ -101,7 +100,6 @@ def _allocation(question: Question) -> Iterator[Part]:
     yield Table(f"The split of C = {split.cost} with the least loss", headers, tuple(rows))
     yield Paragraph(f"{question.of_curve} {_exponents(question)}")
     yield from _near(question)
-    yield from _served(question)
     others = [allocate(published(name), question.grid, cost=question.cost) for name in BESIDE if name != split.source]
     marks = plots.TRAINED | {str(name): (row["n_params"], row["n_tokens"]) for name, row in question.plans.iterrows()}
     last = {
@@ -170,31 +168,6 @@ def _span(sure: Any) -> tuple[str, str]:
     return ends, words.percent(sure["serving_saved"] / 100)
 
 
-def _served(question: Question) -> Iterator[Part]:
-    """The cheapest model of the same loss, once it serves its users, at the largest budget."""
-    prob, flops = question.prob, question.largest
-    trained = float(question.split.draws["n_tokens"].sel(budget=flops).median())
-    found = serve(question.source, [factor * trained for factor in _SERVED], compute=flops)
-    columns = {"n_params": words.size, "n_tokens": words.size, "saving": words.number}
-    rows = []
-    for place, factor in enumerate(_SERVED):
-        here = found.draws.isel(demand=place)
-        bands = [words.bracket(words.row_of(here[name], prob), form) for name, form in columns.items()]
-        served = "as many as it was trained on" if factor == 1 else f"{factor:g} times as many"
-        rows.append((f"{served}, {words.size(factor * trained)}", *bands))
-    yield Table(
-        f"If the model is served: the cheapest that has {found.quality}",
-        ("tokens served", "parameters", "tokens trained on", "saved of training and serving, %"),
-        tuple(rows),
-    )
-    yield Paragraph(
-        "A smaller model trained on more tokens has the same loss, costs more to train and less to serve. Training "
-        "costs 6ND FLOPs here, and serving S tokens 2NS at the same price of a FLOP; saved is against the model that "
-        f"is cheapest to train. {question.of_curve}"
-    )
-
-
-_SERVED = (1.0, 10.0, 100.0)  # tokens served, in units of those trained on
 _SURE = (
     "The last but one column has the sizes that are in the set in at least that share of draws: with that probability "
     "each of them is nearly best, if the form of the law is right. What serving saves is against the median best size, "

@@ -18,7 +18,7 @@ from forescale.errors import DataError, FileError
 from forescale.estimates.draws import Estimate, check_prob
 from forescale.files import write_whole
 from forescale.numbers.budgets import Array, Quantities, Quantity, check_splits, positive
-from forescale.pages import answer, decisions, disputes, doubts, evidence, redo
+from forescale.pages import answer, choices, decisions, disputes, doubts, evidence, planned, redo
 from forescale.pages.contents import Contents, Figure
 from forescale.pages.html import to_html
 from forescale.pages.markdown import to_markdown
@@ -35,6 +35,12 @@ _SECTIONS = (
     evidence.diagnostics,
     decisions.forecasts,
     decisions.allocation,
+    planned.plan,
+    planned.following,
+    choices.serving,
+    choices.target,
+    choices.more,
+    choices.gain,
     disputes.comparison,
     disputes.contradictions,
     doubts.sensitivity,
@@ -118,6 +124,8 @@ def report(
     prob: float = 0.9,
     backtest: Backtest | None = None,
     compare_with: Estimate | Comparison | None = None,
+    loss: Quantities | None = None,
+    demand: Quantities | None = None,
     random_seed: int | np.random.Generator | None = 0,
 ) -> Report:
     """Write up an estimate: the answer, what it rests on, what would change it, and how to redo it.
@@ -143,7 +151,13 @@ def report(
         Evidence for the bands, from ``backtest``.
     compare_with : Estimate or Comparison, optional
         What to set beside the source: a second estimate, for where and at what price the two disagree; or what
-        ``compare`` made of both, for which predicts the runs better as well. Published estimates are always there.
+        ``compare`` made of both, for which predicts the runs better as well. Published estimates are always there. Of
+        another table, it is read as an older recipe, against which the source may save compute.
+    loss : float, str or sequence, optional
+        Losses in nats per token, of which it is said what they take; by default those that the budgets reach at their
+        best split, and one 2 % lower.
+    demand : float, str or sequence, optional
+        Tokens that the model will serve; by default 1, 10 and 100 times those that it would be trained on.
     random_seed : int, Generator or None
         Seed of the noise of new runs. The same seed gives the same report to the byte, but for its date.
 
@@ -164,7 +178,7 @@ def report(
     >>> import forescale as fs
     >>> fs.report(fs.published("besiroglu2024"), "5.76e23").save("report.html")  # doctest: +SKIP
     """
-    question = ask(source, compute, plans, cost, prob, backtest, compare_with, random_seed)
+    question = ask(source, compute, plans, cost, prob, backtest, compare_with, loss, demand, random_seed)
     contents = Contents(
         title=f"Scaling-law report: {source.name}",
         made=date.today().isoformat(),
@@ -182,6 +196,8 @@ def ask(
     prob: float = 0.9,
     backtest: Backtest | None = None,
     compare_with: Estimate | Comparison | None = None,
+    loss: Quantities | None = None,
+    demand: Quantities | None = None,
     random_seed: int | np.random.Generator | None = 0,
 ) -> Question:
     """Check what a report is asked for; see `report`."""
@@ -206,6 +222,8 @@ def ask(
         backtest=backtest,
         beside=compare_with,
         seed=as_seed(random_seed),
+        losses_asked=None if loss is None else positive("loss", loss),
+        demand=None if demand is None else positive("demand", demand),
     )
 
 

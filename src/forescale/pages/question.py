@@ -12,6 +12,8 @@ import pandas as pd
 from forescale.checking.backtest import Backtest
 from forescale.checking.compare import Comparison
 from forescale.decisions.near_optimal import NearOptimal, near_optimal
+from forescale.decisions.plan import Plan, plan
+from forescale.errors import ForescaleError
 from forescale.estimates.draws import INTERVAL_KIND, Estimate, is_single
 from forescale.estimates.fit import Fit
 from forescale.numbers.budgets import Array
@@ -48,6 +50,10 @@ class Question:
         What to set beside the source.
     seed : int
         Of the noise of new runs.
+    losses_asked : array or None
+        Losses to be reached, in nats per token, where somebody has some in mind.
+    demand : array or None
+        Tokens that the model will serve, where somebody knows.
     """
 
     source: Estimate
@@ -58,6 +64,8 @@ class Question:
     backtest: Backtest | None
     beside: Estimate | Comparison | None
     seed: int
+    losses_asked: Array | None = None
+    demand: Array | None = None
 
     @property
     def fit(self) -> Fit | None:
@@ -94,6 +102,24 @@ class Question:
     def near(self) -> NearOptimal:
         """The set of nearly best sizes at each budget."""
         return near_optimal(self.source, self.budgets, cost=self.cost)
+
+    @property
+    def second(self) -> Estimate | None:
+        """The estimate beside the source, where one was given or compared with it."""
+        if not isinstance(self.beside, Comparison):
+            return self.beside
+        others = [each for name, each in self.beside.sources.items() if name != self.source.name]
+        return others[0] if others else None
+
+    @cached_property
+    def planned(self) -> Plan | str:
+        """The plan for the largest budget, or why there is none."""
+        if self.fit is None:
+            return f"a plan begins with runs, and {self.source.name} has none"
+        try:
+            return plan(self.fit, self.largest, cost=self.cost, random_seed=self.seed)
+        except ForescaleError as error:
+            return str(error)
 
     @cached_property
     def grid(self) -> Array:

@@ -59,6 +59,8 @@ def _call(question: Question) -> str:
         arguments.append(f"cost={question.cost.name!r}" if as_named else f"cost=fs.units.{question.cost!r}")
     arguments += ["backtest=backtest"] if question.backtest is not None else []
     arguments += ["compare_with=beside"] if question.beside is not None else []
+    for name, given in (("loss", question.losses_asked), ("demand", question.demand)):
+        arguments += [f"{name}=[{', '.join(map(_exact, given))}]"] if given is not None else []
     return "\n".join(
         ["report = fs.report(", *(f"    {each}," for each in arguments), ")", 'report.save("report.html")']
     )

@@ -21,6 +21,7 @@ from forescale.plots.isoflops import plot_isoflops
 from forescale.plots.losses import plot_loss
 from forescale.plots.next_runs import plot_next_runs
 from forescale.plots.pairs import plot_pairs
+from forescale.plots.planned import plot_plan
 from forescale.plots.plans import plot_near_optimal, plot_plans
 from forescale.plots.predictive import plot_loo_pit, plot_predictive
 from forescale.plots.priors import plot_priors
@@ -60,6 +61,7 @@ __all__ = [
     "plot_next_runs",
     "plot_pairs",
     "plot_pit",
+    "plot_plan",
     "plot_plans",
     "plot_predictive",
     "plot_priors",

@@ -61,25 +61,27 @@ def target(question: Question) -> Section:
 def _target(question: Question) -> Iterator[Part]:
     found = compute_to(question.source, _losses(question), cost=question.cost)
     told = {"compute": words.size, "n_params": words.size, "n_tokens": words.size}
-    chances = None if question.single else found.probability(question.budgets).set_index(["loss", "flops"])
     rows = []
     for loss, never in zip(found.draws["loss"].to_numpy().tolist(), found.never.to_numpy(), strict=True):
         here = found.draws.sel(loss=loss)
         bands = [words.bracket(words.row_of(here[name], question.prob), _reached(form)) for name, form in told.items()]
-        sure = [] if chances is None else [f"{chances.loc[(loss, c), 'probability']:.2f}" for c in question.budgets]
-        share = () if chances is None else (words.percent(never),)
-        rows.append((words.loss(loss), *bands, *share, *sure))
-    headers = ["loss, nats per token", "FLOPs", "parameters", "tokens"]
-    if chances is not None:
-        headers += ["never", *(f"probability that {words.size(float(c))} FLOPs are enough" for c in question.budgets)]
-    yield Table("Compute at which the best split reaches a loss", tuple(headers), tuple(rows))
+        rows.append((words.loss(loss), *bands, *(() if question.single else (words.percent(never),))))
+    headers = ("loss, nats per token", "FLOPs", "parameters", "tokens", *(() if question.single else ("never",)))
+    yield Table("Compute at which the best split reaches a loss", headers, tuple(rows))
     asked = "" if question.losses_asked is not None else _USUAL
     yield Paragraph(
         f"{asked} Draws of the law that never reach a loss count as infinite. The loss is that of the law's curve: a "
         f"run scatters about it, and may be off it beyond the data. {question.of_curve}"
     )
-    if chances is None:
+    if question.single:
         return
+    chances = found.probability(question.budgets)
+    budgets = [f"{words.size(float(flops))} FLOPs" for flops in question.budgets]
+    sure = [
+        (words.loss(float(loss)), *(f"{chance:.2f}" for chance in here["probability"]))
+        for loss, here in chances.groupby("loss", sort=False)
+    ]
+    yield Table("Probability that a budget is enough", ("loss, nats per token", *budgets), tuple(sure))
     yield from _conditions(question, found)
     if np.isfinite(found.draws["compute"]).any():
         yield pictured(

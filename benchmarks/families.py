@@ -2,21 +2,22 @@
 
 Two designs. In the first ("new ladder") the runs of one family are cut, its cheapest are fitted with all runs of the
 other families, and its others forecast, each family in turn; in the second ("alike") all families are cut at one size.
-Each is forecast in four ways by one card: *pooled*, by `fit_families` with its usual spreads between families, which
-were set before any of this was scored; so, with noise that differs as well (*own noise*); *separate*, each family by
-itself; *complete*, one law for the runs of all. All have the card's drift, measured from the runs of a family by itself
-but for the last, or none of them has it.
+Each is forecast in three ways: *pooled*, by `fit_families` with its usual spreads between families, which were set
+before any of this was scored; *separate*, each family by itself; *complete*, one law for the runs of all. All have
+the card's drift, measured from the runs of a family by itself but for the last.
 
-Tables are `pile_families` (Cerebras-GPT, its muP variant, Pythia and Pythia-deduped; tokens are fixed or tied to size
-within a family, so by the card power_n) and, with --tables, Gadre et al.'s 104 runs on three training sets
-(gadre_overtraining.csv, github.com/mlfoundations/scaling, MIT; by the card chinchilla, some of its evaluation losses).
-Points count that all forecast. Scores are of 100 log loss, interval scores of 90 % bands.
+Tables are `pile_families` (Cerebras-GPT, its muP variant, Pythia and Pythia-deduped) and, with --tables, Gadre et al.'s
+104 runs on three training sets (gadre_overtraining.csv, github.com/mlfoundations/scaling, MIT; --losses names columns
+of evaluation losses). The card is the package's default, or --card. On `pile_families` tokens are fixed, or tied to
+size, within a family, whose four or five runs carry no law of both: separate fits are by the card power_n there, which
+is pooled as well, to tell what pooling does from what another law does. Points count that all forecast. Scores are of
+100 log loss, interval scores of 90 % bands.
 
 Run::
 
     python benchmarks/families.py --tables FOLDER --json families.json
 
-With --smoke one small cut of pile_families is fitted briefly. What it showed: README.md beside this file.
+With --smoke one small cut of pile_families is fitted briefly, by power_n. What it showed: README.md beside this file.
 """
 
 from __future__ import annotations
@@ -25,70 +26,89 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 from measure import conclude, load_average, parser, print_table
 
 import forescale as fs
+from forescale.belief.catalog import DEFAULT_MODEL
 from forescale.families.model import with_usual_spreads
 
 FAMILIES = ["Cerebras-GPT", "Cerebras-GPT-muP", "Pythia", "Pythia-deduped"]
-LOSSES = ("c4_val", "openlm", "paloma_redpajama")
-NOISE = 0.5  # of the spread between families of the noise's scale, where that differs: by about half
-SMOKE = {"draws": 300, "tune": 300}
+SMALL = "power_n"  # the card that a ladder of four runs can be fitted by
+SMOKE = {"draws": 500, "tune": 300}
 MEANS = ["covered_50", "covered_90", "width", "interval_score", "crps", "bias"]
-Design = tuple[fs.Observations, str, str, str, str | None, list[float]]
 
 
-def designs(folder: Path | None, losses: int, smoke: bool) -> Iterator[Design]:
-    """Table, card, name, and which runs are cut: by what, within what, at which values."""
-    pile = fs.load_dataset("pile_families").where(family=FAMILIES[::2] if smoke else FAMILIES)
-    yield pile, "power_n", "pile_families, new ladder", "n_params", "family", [1.4e9]  # four runs of each
-    if smoke:
-        return
-    yield pile, "power_n", "pile_families, alike", "n_params", None, [1.4e9, 3e9]
+class Design(NamedTuple):
+    """A table, the cards that are pooled, and which runs are cut: by what, within what, at which values."""
+
+    name: str
+    runs: fs.Observations
+    cards: list[str]
+    by: str
+    within: str | None
+    cuts: list[float]
+
+
+def designs(card: str, folder: Path | None, losses: list[str]) -> Iterator[Design]:
+    """What is forecast."""
+    pile, cards = fs.load_dataset("pile_families").where(family=FAMILIES), [card, SMALL]
+    yield Design("pile_families, new ladder", pile, cards, "n_params", "family", [1.4e9])  # four runs of each
+    yield Design("pile_families, alike", pile, cards, "n_params", None, [1.4e9, 3e9])
     if folder is None:
         return
     gadre = pd.read_csv(folder / "gadre_overtraining.csv").rename(columns={"train_data": "family"})
-    for loss in LOSSES[:losses]:
+    for loss in losses:
         frame = gadre[["family", "n_params", "n_tokens"]].assign(loss=gadre[f"loss_{loss}"])
         runs = fs.Observations.from_frame(frame, name=f"gadre {loss}", counts_embeddings=True)
         some = [float(np.quantile(runs.column("flops"), 0.4))]
-        yield runs, "chinchilla", f"gadre {loss}, new ladder", "flops", "family", some
-        yield runs, "chinchilla", f"gadre {loss}, alike", "flops", None, some
+        yield Design(f"gadre {loss}, new ladder", runs, [card], "flops", "family", some)
+        yield Design(f"gadre {loss}, alike", runs, [card], "flops", None, some)
 
 
-def scored(design: Design, drift: bool, settings: dict[str, int]) -> pd.DataFrame:
-    """A row for each forecaster and held-out run."""
-    runs, card, name, by, within, cuts = design
-    base = fs.load_model(card)
-    base = base if drift else base.with_discrepancy(None)
-    usual = with_usual_spreads(base)
-    own = usual.with_families(**usual.families.scales, sigma=NOISE)
-    models = [replace(usual, name="pooled"), replace(own, name="own noise"), replace(base, name="complete")]
-    models = models[:1] if settings else models
-    how: dict[str, Any] = {"by": by, "within": within, "cuts": cuts, "baselines": ("separate",), "random_seed": 1}
-    found = fs.backtest(runs, models, workers=1, progress=False, **how, **settings)
+def scored(design: Design, settings: dict[str, int]) -> pd.DataFrame:
+    """A row for each forecaster and held-out run that all forecast."""
+    pooled = [replace(with_usual_spreads(fs.load_model(card)), name=f"pooled {card}") for card in design.cards]
+    complete = [replace(fs.load_model(card), name=f"complete {card}") for card in design.cards[:1]]
+    found = fs.backtest(
+        design.runs,
+        pooled if settings else [*pooled, *complete],
+        by=design.by,
+        within=design.within,
+        cuts=design.cuts,
+        baselines=("separate",),
+        random_seed=1,
+        workers=1,
+        progress=False,
+        **settings,
+    )
     for row in found.failures.to_dict("records"):
-        print(f"failed: {row['model']}, {name}, {row['cut']}: {row['error'][:150]}", flush=True)
-    points = found.scored(common=True).assign(design=name, drift=drift)
-    points = points[points["model"] != "separate own noise"]  # the same fit as that of pooled
-    points["model"] = points["model"].replace({"separate pooled": "separate"})
-    return points
+        print(f"refused: {row['model']}, {design.name}, {row['cut']}: {row['error'][:150]}", flush=True)
+    points = found.scored(common=True).assign(design=design.name)
+    return points.assign(
+        model=points["model"].str.replace("separate pooled", "separate"),
+        family=design.runs.labels("family")[pd.Index(design.runs.labels("run")).get_indexer(points["run"])],
+    )
 
 
 def told(points: pd.DataFrame) -> list[dict[str, Any]]:
-    """Print mean scores of each forecaster of one design, and hand them back."""
+    """Print mean scores of each forecaster of one design, and hand them back, with the CRPS of each family."""
     points["width"] = 100 * np.log(points["upper"] / points["lower"])
-    groups = points.groupby(["design", "drift", "model"], sort=False)
+    groups = points.groupby(["design", "model"], sort=False)
     means = groups[MEANS].mean().assign(points=groups.size()).reset_index()
-    records: list[dict[str, Any]] = means.to_dict("records")
-    drift = "with" if points["drift"].iloc[0] else "without"
-    print(f"\n{points['design'].iloc[0]}, {drift} drift")
+    each = points.pivot_table(index="model", columns="family", values="crps")
+    records: list[dict[str, Any]] = means.assign(by_family=means["model"].map(each.to_dict("index"))).to_dict("records")
+    print(f"\n{points['design'].iloc[0]}")
     rows = [[row["model"], str(row["points"]), *(f"{row[name]:.2f}" for name in MEANS)] for row in records]
     print_table(["fit", "runs", "50 %", "90 %", "width", "score", "CRPS", "bias"], rows)
+    print("CRPS by family")
+    cells = [
+        [str(model), *(f"{value:.2f}" for value in row)] for model, row in zip(each.index, each.values, strict=True)
+    ]
+    print_table(["fit", *map(str, each.columns)], cells)
     sys.stdout.flush()
     return records
 
@@ -96,13 +116,16 @@ def told(points: pd.DataFrame) -> list[dict[str, Any]]:
 def main() -> None:
     arguments = parser(__doc__, repeats=1)
     arguments.add_argument("--tables", type=Path, metavar="FOLDER", help="where gadre_overtraining.csv is")
-    arguments.add_argument("--losses", type=int, default=len(LOSSES), help="of Gadre et al.: %(default)s")
+    arguments.add_argument("--losses", nargs="+", default=["c4_val"], help="of Gadre et al.: c4_val")
+    arguments.add_argument("--card", default=DEFAULT_MODEL, help="what is pooled: %(default)s")
+    arguments.add_argument("--only", metavar="WORD", default="", help="designs whose name has this word")
     given, load = arguments.parse_args(), load_average()
-    settings = SMOKE if given.smoke else {}
-    found: list[dict[str, Any]] = []
-    for drift in [True] if given.smoke else [True, False]:
-        for design in designs(given.tables, given.losses, given.smoke):
-            found += told(scored(design, drift, settings))
+    if given.smoke:
+        runs = fs.load_dataset("pile_families").where(family=FAMILIES[::2])
+        asked = [Design("two families, alike", runs, [SMALL], "n_params", None, [1.4e9])]
+    else:
+        asked = [one for one in designs(given.card, given.tables, given.losses) if given.only in one.name]
+    found = [row for design in asked for row in told(scored(design, SMOKE if given.smoke else {}))]
     conclude(__file__, given, load, {"scores": found})
 
 

@@ -22,7 +22,7 @@ from forescale.checking.scoring import PROBS, coverage_name, mixture_log_density
 from forescale.errors import DataError, ForescaleWarning, ModelError
 from forescale.estimates.draws import Estimate
 from forescale.estimates.fit import fit
-from forescale.families.fit import FAMILY, fit_families
+from forescale.families.fit import FAMILY, TARGET_ACCEPT, fit_families
 from forescale.laws.own_laws import SentLaw, send
 from forescale.sampling.nuts import Settings
 from forescale.tables.columns import INPUTS
@@ -233,7 +233,8 @@ def _by_families(
 ) -> Predictive:
     """The posterior predictive of each family held out: fitted with the others, or by itself."""
     how: dict[str, Any] = {**settings.as_dict(), "random_seed": seed, "progress": False}
-    families = fit_families(fitted, model, **how) if together else None
+    shorter = {"target_accept": max(settings.target_accept, TARGET_ACCEPT)}
+    families = fit_families(fitted, model, **(how | shorter)) if together else None
     of, parts = held.labels(FAMILY), {}
     for label in np.unique(of):
         if families is None:

@@ -21,6 +21,7 @@ from forescale.sampling.nuts import Settings
 from forescale.seeds import as_seed
 from forescale.tables.observations import Observations, as_observations
 
+TARGET_ACCEPT = 0.97  # spreads of few families make tight corners, hence shorter steps than for one law
 FAMILY = "family"  # the column that families are by, unless another is named
 
 
@@ -32,7 +33,7 @@ def fit_families(
     draws: int = 1000,
     tune: int = 1000,
     chains: int = 4,
-    target_accept: float = 0.95,
+    target_accept: float = TARGET_ACCEPT,
     thin: int = 1,
     random_seed: int | np.random.Generator | None = None,
     progress: bool | None = None,

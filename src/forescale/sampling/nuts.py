@@ -53,7 +53,8 @@ class Settings:
 
     def careful(self) -> Settings:
         """The settings of a second try: shorter steps, three times the tuning, four times the draws, thinned."""
-        return replace(self, tune=3 * self.tune, target_accept=max(0.97, self.target_accept), thin=4 * self.thin)
+        shorter = max(0.97, 1 - (1 - self.target_accept) / 3)
+        return replace(self, tune=3 * self.tune, target_accept=shorter, thin=4 * self.thin)
 
     def as_dict(self) -> dict[str, Any]:
         """As plain values."""

@@ -178,6 +178,22 @@ def test_every_family_is_an_estimate_and_one_not_seen_is_wider_than_any(made):
         families["Pythia"]
 
 
+def test_one_not_seen_differs_by_as_much_as_families_do(made):
+    from scipy.stats import kstest
+
+    families, _ = made
+    draws = families.joint.posterior
+
+    def differ(of, name, key):
+        return (np.log(of[name] / draws[name]) / draws[f"{key}_spread"]).values.ravel()[::4]
+
+    z = [differ(families.new.posterior, name, key) for name, key in (("E", "E"), ("A_effect", "A"), ("alpha", "alpha"))]
+    assert min(kstest(one, "norm").pvalue for one in z) > 0.01
+    assert np.abs(np.corrcoef(z) - np.eye(3)).max() < 0.1
+    seen = differ(families["family 1"].posterior, "E", "E")  # partner: of one that is seen, runs say by how much
+    assert kstest(seen, "norm").pvalue < 1e-6
+
+
 def test_drift_is_from_a_familys_own_runs(made):
     families, _ = made
     asked = {"n_params": np.array([3e8, 3e10])}
@@ -295,3 +311,19 @@ def test_models_of_families_are_set_beside_separate_ones():
         ("separate shifted_power_n", "separate"),
     ]
     assert "[families]" not in found[-1].card
+
+
+def test_a_backtest_fits_families_with_shorter_steps(monkeypatch):
+    from forescale.checking import tasks
+
+    taken = []
+
+    def instead(runs, model, **how):
+        taken.append(how["target_accept"])
+        raise DataError("enough")
+
+    monkeypatch.setattr(tasks, "fit_families", instead)
+    runs, _ = simulated(3)
+    found = fs.backtest(runs, power(E=0.1), by="n_params", cuts=[2e9], baselines=(), workers=1, random_seed=1)
+    assert taken == [0.97]
+    assert found.failures["error"].tolist() == ["DataError: enough"]

@@ -78,8 +78,8 @@ def _target(question: Question) -> Iterator[Part]:
     chances = found.probability(question.budgets)
     budgets = [f"{words.size(float(flops))} FLOPs" for flops in question.budgets]
     sure = [
-        (words.loss(float(loss)), *(f"{chance:.2f}" for chance in here["probability"]))
-        for loss, here in chances.groupby("loss", sort=False)
+        (words.loss(loss), *(f"{chance:.2f}" for chance in chances["probability"][chances["loss"] == loss]))
+        for loss in found.draws["loss"].to_numpy().tolist()
     ]
     yield Table("Probability that a budget is enough", ("loss, nats per token", *budgets), tuple(sure))
     yield from _conditions(question, found)

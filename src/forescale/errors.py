@@ -5,11 +5,7 @@ Every message says what was wanted, what was given, where (rows, column, paramet
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from forescale.estimates.fit import Fit
-    from forescale.sampling.joint import Joint
+from typing import Any
 
 
 class ForescaleError(Exception):
@@ -33,11 +29,11 @@ class ConvergenceError(ForescaleError, RuntimeError):
 
     Attributes
     ----------
-    fit : Fit or Joint
-        The posterior whose diagnostics failed, for inspection only.
+    fit : Fit, Joint, Emergence
+        The result whose diagnostics failed, for inspection only.
     """
 
-    def __init__(self, message: str, fit: Fit | Joint) -> None:
+    def __init__(self, message: str, fit: Any) -> None:
         super().__init__(message)
         self.fit = fit
 

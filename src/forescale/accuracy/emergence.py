@@ -13,15 +13,14 @@ import pandas as pd
 import xarray as xr
 from numpy.typing import NDArray
 
-from forescale.accuracy.break_model import Bent, bent, break_probability
-from forescale.accuracy.link_fit import ACCEPT, task_data
+from forescale.accuracy.break_model import JUMP, bent
+from forescale.accuracy.link_fit import task_data
 from forescale.belief.catalog import load_link
-from forescale.belief.link_model import SCATTER, LinkModel
-from forescale.errors import DataError
+from forescale.belief.link_model import LinkModel
+from forescale.belief.priors import Prior
+from forescale.errors import ConvergenceError, DataError
 from forescale.estimates.draws import INTERVAL_KIND, band, interval_rows
-from forescale.laws.links import PARAMETERS
-from forescale.sampling.joint import Joint, sample_joint
-from forescale.sampling.nuts import Settings
+from forescale.sampling.tempered import temper_priors
 from forescale.seeds import as_seed
 from forescale.tables.outcomes import Outcomes, as_outcomes
 
@@ -30,9 +29,14 @@ Data = Mapping[str, Any]
 
 #: Share of the way at which a rise is said to begin.
 ONSET = 0.05
+#: Probability, beforehand, of a break with a steeper slope below it: an even chance of a break, and then of either way.
+BEFOREHAND = 0.25
+MODELS = ("smooth", "broken")
 _EDGE = 3  # runs on either side of a break, without which it could not be told from an end
 _SURE = 0.95  # posterior probability from which a sentence calls for a break
-_TRUSTED = 0.7  # Pareto k above which a run is left out by fitting again
+_RUNS = 4  # of the sampler, each of which is a chain of the posterior
+_AGAIN = 4  # times as many draws where the first did not agree
+_R_HAT, _SE = 1.05, 0.05  # of draws, and of the probability; above which runs of the sampler disagree
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,40 +49,61 @@ class Emergence:
         The table and its task.
     model : LinkModel
         The smooth link, with the number of tokens of an answer.
-    runs : pandas.DataFrame
-        A row per run: loss, accuracy, and for both models elpd, the log probability of its hits given the other runs,
-        and pareto_k; refitted, whether a model was fitted again without the run since k was too high.
-    smooth, broken : Joint
-        The posteriors. ``broken`` has break_at, the loss below which loss counts ``exp(jump)`` times, and jump.
-    data : mapping
+    data : mapping of str to array, shape (run,)
         Loss, chance, items and hits of the runs.
+    smooth, broken : xarray.Dataset
+        Draws, dims ("chain", "draw"); a chain is a run of the sampler. ``broken`` has break_at, the loss below which a
+        nat counts ``exp(jump)`` times, and jump; middle and span are of the side where most items are right.
+    log_evidence : xarray.DataArray
+        Log probability of the hits under each, dims ("chain", "model").
+    seed : int
+        Gives the same draws again.
 
     Notes
     -----
-    Both are fitted with the same priors, and a break has an even chance beforehand. Its posterior probability is by the
-    ratio of Savage and Dickey, exact for nested models but for the estimate of a density at zero: it says how much
-    better the runs are explained, given the priors, and not what a break would be in a model.
+    Both have the same priors, and a break an even chance beforehand. The probability says how much better a break
+    explains the runs, given these priors and this link, and not what a break would be in a model. Where runs cannot
+    tell, it stays near .25.
     """
 
     name: str
     task: str
     model: LinkModel
-    runs: pd.DataFrame = field(repr=False)
-    smooth: Joint = field(repr=False)
-    broken: Joint = field(repr=False)
     data: Data = field(repr=False)
+    smooth: xr.Dataset = field(repr=False)
+    broken: xr.Dataset = field(repr=False)
+    log_evidence: xr.DataArray = field(repr=False)
+    seed: int
+
+    @property
+    def runs(self) -> pd.DataFrame:
+        """A row per run: loss, and accuracy."""
+        return pd.DataFrame({"loss": self.data["loss"], "accuracy": self.data["hits"] / self.data["items"]})
 
     @property
     def probability(self) -> float:
         """Posterior probability that the link is steeper below a break: of a break, times that of jump above zero."""
-        jump = self.broken.posterior["jump"].to_numpy().ravel()
-        return break_probability(jump) * float(np.mean(jump > 0))
+        pooled = np.logaddexp.reduce(self.log_evidence.to_numpy(), axis=0)
+        return float(_of_break(pooled) * (self.broken["jump"] > 0).mean())
 
     @property
-    def elpd_difference(self) -> tuple[float, float]:
-        """How far the elpd of the link with a break is above that of the smooth one, in nats, and its error."""
-        difference = (self.runs["elpd_broken"] - self.runs["elpd_smooth"]).to_numpy()
-        return float(difference.sum()), float(np.sqrt(difference.size) * difference.std(ddof=1))
+    def probability_se(self) -> float:
+        """Monte Carlo standard error of ``probability``, by how far runs of the sampler differ."""
+        each = _of_break(self.log_evidence.to_numpy().T) * (self.broken["jump"] > 0).mean("draw").to_numpy()
+        return float(each.std(ddof=1) / np.sqrt(each.size))
+
+    @property
+    def disagreement(self) -> str:
+        """In what runs of the sampler disagree, in words; "" where they do not."""
+        import arviz_stats
+
+        se = self.probability_se
+        told = [f"the probability has a standard error of {se:.2f}, above {_SE}"] * (not se <= _SE)
+        for kind, draws in zip(MODELS, (self.smooth, self.broken), strict=True):
+            worst = {str(name): float(r_hat) for name, r_hat in arviz_stats.rhat(draws).items()}
+            bad = [f"{name} {r_hat:.2f}" for name, r_hat in worst.items() if not r_hat <= _R_HAT]
+            told += [f"R-hat above {_R_HAT} of the {kind} link: {', '.join(bad)}"] if bad else []
+        return "; ".join(told)
 
     @property
     def draws(self) -> xr.Dataset:
@@ -88,7 +113,7 @@ class Emergence:
         ways up; ``token_span``, ``answer_span``, nats from 10 to 90 % of them. By the other: ``break_at``, nats, and
         ``steeper``, the factor of the slope below it.
         """
-        values, broken = self.smooth.posterior, self.broken.posterior
+        values, broken = self.smooth, self.broken
         found = {}
         for what, link in (("token", self.model.link), ("answer", self.model.curve)):
             at = {share: link.inverse(share, values["middle"], values["span"]) for share in (ONSET, 0.1, 0.9)}
@@ -103,8 +128,8 @@ class Emergence:
         Dims ("chain", "draw", "point"). What a token gets right is a share of what can be: its ceiling is 1.
         """
         at = xr.DataArray(np.atleast_1d(np.asarray(loss, dtype=float)), dims="point")
-        smooth, other, chance = self.smooth.posterior, self.broken.posterior, float(self.data["chance"][0])
-        below = bent(at, other["break_at"], other["jump"])
+        smooth, other, chance = self.smooth, self.broken, float(self.data["chance"][0])
+        below = bent(at, other["break_at"], other["jump"], _anchor(self.data))
         found = {
             "token": self.model.link.share(at, smooth["middle"], smooth["span"]),
             "answer": self.model.curve(at, smooth, chance),
@@ -124,27 +149,25 @@ class Emergence:
         -------
         pandas.DataFrame
             A row per quantity of `draws`: quantity, median, lower, upper, prob, interval, and probability, that of a
-            break with a steeper slope below it.
+            break with a steeper slope below it, with its Monte Carlo standard error, probability_se.
         """
         rows = pd.concat([interval_rows(values, prob) for values in self.draws.values()], ignore_index=True)
         rows.insert(0, "quantity", list(self.draws))
-        return rows.assign(probability=self.probability)
+        return rows.assign(probability=self.probability, probability_se=self.probability_se)
 
     def sentence(self) -> str:
         """Say what the runs call for."""
-        here, sure = self.draws, self.probability
-        above, se = self.elpd_difference
-        score = f"elpd {above:+.1f} ± {se:.1f} nats for a break"
+        here, sure, tokens = self.draws, self.probability, self.model.answer_tokens
+        rise = f"a smooth rise of tokens, of which all {tokens} must be right," if tokens > 1 else "a smooth rise"
+        told = f"probability {sure:.3f} ± {self.probability_se:.3f}, {BEFOREHAND} beforehand"
         if sure >= _SURE:
             return (
                 f"{self.task} calls for a break: a link that is {band(here['steeper'], '{:.1f}'.format)} times steeper "
-                f"below loss {band(here['break_at'], '{:.2f}'.format)}, with probability {sure:.3f} ({score})."
+                f"below loss {band(here['break_at'], '{:.2f}'.format)} ({told})."
             )
-        tokens = self.model.answer_tokens
-        rise = f"a smooth rise of tokens, of which all {tokens} must be right," if tokens > 1 else "a smooth rise"
-        if sure <= 0.5:
-            return f"{self.task} calls for no break: {rise} will do (probability of a break {sure:.2f}; {score})."
-        return f"{self.task} leaves it open: a break has probability {sure:.2f}, and its rival is {rise} ({score})."
+        if sure <= BEFOREHAND:
+            return f"{self.task} calls for no break: {rise} will do (a break has {told})."
+        return f"{self.task} leaves it open: a break has {told}, and its rival is {rise.rstrip(',')}."
 
     def __repr__(self) -> str:
         onsets = [
@@ -155,13 +178,9 @@ class Emergence:
         told = [self.sentence(), f"By the smooth link {'; '.join(onsets)}."]
         tokens = self.model.answer_tokens
         heading = f"Emergence of {self.task} in {self.name}: {len(self.runs)} runs, answers of {tokens} tokens"
-        ends = f"(median [90 % {INTERVAL_KIND}] of curves)"
-        return "\n".join(
-            [
-                heading,
-                *(textwrap.fill(part, 100, initial_indent="  ", subsequent_indent="  ") for part in (*told, ends)),
-            ]
-        )
+        ends = f"(median [90 % {INTERVAL_KIND}] of curves; ± is the Monte Carlo standard error)"
+        filled = (textwrap.fill(part, 100, initial_indent="  ", subsequent_indent="  ") for part in (*told, ends))
+        return "\n".join([heading, *filled])
 
 
 def emergence(
@@ -170,17 +189,16 @@ def emergence(
     link: str | Path | LinkModel = "sigmoid",
     *,
     draws: int = 1000,
-    tune: int = 1000,
-    chains: int = 4,
-    refits: int = 10,
     random_seed: int | np.random.Generator | None = None,
-    progress: bool | None = None,
 ) -> Emergence:
     """Compare a smooth link of tokens, to the power of an answer's tokens, with one that has a break.
 
     Smooth: ``p(L) = floor + (ceiling - floor) share(L)^k``, k the tokens of an answer. With a break: the same, in which
-    loss below b counts e^j times, so that the slope of the link of a token jumps by that factor at b; j is normal about
-    zero (1/12 to 12 times in 90 %), b uniform over the losses of the runs but the three highest and lowest.
+    loss below b counts e^j times that above, so that the slope of the link of a token jumps by that factor at b; j is
+    normal about zero (1/12 to 12 times in 90 %), b uniform over the losses of the runs but the three highest and
+    lowest, and middle and span are of the side of b on which the mean loss of what is right lies. With Z the evidence
+    of each, the probability of the hits averaged over the priors,
+    ``P(steeper | hits) = Z_broken / (Z_broken + Z_smooth) P(j > 0 | hits, broken)``.
 
     Parameters
     ----------
@@ -190,34 +208,30 @@ def emergence(
         How many tokens an answer has, all of which must be right.
     link : str, path or LinkModel
         The smooth link of a token; priors of a token's middle and span, and of the answers' ceiling.
-    draws, tune, chains : int
-        Draws kept and tuning steps of each chain, number of chains, for each of both models.
-    refits : int
-        How many runs may be left out by fitting again, for each of both models, where importance sampling cannot tell.
+    draws : int
+        Draws of each of four runs of the sampler, which goes from prior to posterior
+        (`forescale.sampling.tempered`), at least 200. Four times as many are drawn where the runs disagree.
     random_seed : int, Generator or None
         Seed.
-    progress : bool or None
-        Whether to show a progress bar; None shows one in a terminal or a notebook.
 
     Returns
     -------
     Emergence
-        Posterior probability of a break, elpd of both, where tokens and answers rise; in words by ``.sentence()``.
+        Posterior probability of a break, and where tokens and answers rise; in words by ``.sentence()``.
 
     Raises
     ------
     DataError
-        If there are several tasks, fewer than 10 runs, or more runs to leave out than ``refits``.
+        If there are several tasks, fewer than 10 runs, or too few draws.
     ModelError
         If there is no such link, or answer_tokens is no whole number.
     ConvergenceError
-        If a posterior does not converge. Where the runs do not say where a break would be, its place has several modes,
-        and a thousand draws of each chain may be too few.
+        If runs of the sampler disagree twice; it says in what, and carries the result.
 
     References
     ----------
-    Schaeffer, Miranda and Koyejo 2023, arXiv:2304.15004, section 2, for exact match as a power; Dickey 1971,
-    doi:10.1214/aoms/1177693507; Vehtari, Gelman and Gabry 2017, arXiv:1507.04544.
+    Schaeffer, Miranda and Koyejo 2023, arXiv:2304.15004, section 2, for exact match as a power; Del Moral, Doucet and
+    Jasra 2006, doi:10.1111/j.1467-9868.2006.00553.x, for the evidence.
 
     Examples
     --------
@@ -233,59 +247,50 @@ def emergence(
         )
     if len(table) < 4 * _EDGE - 2:
         raise DataError(f"a break can be told from a bend by 10 runs or more; {table.name!r} has {len(table)}")
+    if draws < 200:
+        raise DataError(f"draws must be at least 200, since the evidence is made of them, not {draws}")
     (task,) = table.tasks
-    data = task_data(table)[task]
-    ordered = np.sort(data["loss"])
-    data |= {
-        "break_lowest": ordered[_EDGE],
-        "break_highest": ordered[-1 - _EDGE],
-        "answer_tokens": float(answer_tokens),
-    }
-    settings, seed = Settings(draws, tune, chains, ACCEPT), as_seed(random_seed)
-    build = Bent(replace(model, answer_tokens=1).to_toml())
-    joints, columns = {}, {"loss": data["loss"], "accuracy": data["hits"] / data["items"]}
-    for kind, has_break in (("smooth", 0.0), ("broken", 1.0)):
-
-        def fitted(seen: Data, kind: str = kind, has_break: float = has_break) -> Joint:
-            what = f"the {kind} link of task {task!r} in {table.name}"
-            given = {**seen, "has_break": has_break}
-            return sample_joint(what, "emergence", build, given, settings, seed, progress=progress)
-
-        joints[kind] = fitted(data)
-        found = _left_out(joints[kind], model, data, fitted, refits, kind)
-        columns |= {f"{name}_{kind}": values for name, values in found.items()}
-    return Emergence(table.name, task, model, pd.DataFrame(columns), joints["smooth"], joints["broken"], data)
-
-
-def _log_density(posterior: xr.Dataset, model: LinkModel, data: Data, has_break: bool) -> Array:
-    """Log probability of each run's hits in each draw, shape (chain, draw, run)."""
-    names = (*PARAMETERS, SCATTER, "break_at", "jump")
-    values = {name: posterior[name].to_numpy()[..., None] for name in names}
-    loss = bent(data["loss"], values["break_at"], values["jump"]) if has_break else data["loss"]
-    return model.log_density(values, {**data, "loss": loss})
-
-
-def _left_out(
-    joint: Joint, model: LinkModel, data: Data, fitted: Any, refits: int, kind: str
-) -> dict[str, NDArray[Any]]:
-    """Log probability of each run given the others: by importance sampling, and by fitting again where that fails.
-
-    A run of no items says nothing, so that a table without it keeps its shape and nothing is compiled again.
-    """
-    density: Any = xr.DataArray(
-        _log_density(joint.posterior, model, data, kind == "broken"), dims=("chain", "draw", "run")
+    data, seed = task_data(table)[task], as_seed(random_seed)
+    for many in (draws, _AGAIN * draws):
+        found = Emergence(table.name, task, model, data, *_weighed(model, data, many, seed), seed)
+        if not found.disagreement:
+            return found
+    raise ConvergenceError(
+        f"runs of the sampler disagree on the emergence of {task!r} in {table.name}: {found.disagreement}. Try more "
+        f"draws (draws={4 * many}); the error's .fit holds the result for inspection",
+        found,
     )
-    elpd, k, _ = (np.array(part) for part in density.azstats.loo(sample_dims=["chain", "draw"], r_eff=1.0)[:3])
-    high = ~(k <= _TRUSTED)
-    if high.sum() > refits:
-        raise DataError(
-            f"{high.sum()} of {len(k)} runs sway the {kind} link so much that leaving them out cannot be estimated "
-            f"(Pareto k above {_TRUSTED}), and at most {refits} are left out by fitting again: refits={high.sum()}"
-        )
-    for i in np.flatnonzero(high):
-        without = {name: np.array(values) for name, values in data.items()}
-        without["items"][i] = without["hits"][i] = 0
-        only = {**data, **{name: data[name][[i]] for name in ("loss", "chance", "items", "hits")}}
-        each = _log_density(fitted(without).posterior, model, only, kind == "broken")
-        elpd[i] = np.logaddexp.reduce(each.ravel()) - np.log(each.size)
-    return {"elpd": elpd, "pareto_k": k, "refitted": high}
+
+
+def _weighed(model: LinkModel, data: Data, draws: int, seed: int) -> tuple[xr.Dataset, xr.Dataset, xr.DataArray]:
+    """Draws of the smooth link and of that with a break, and the log evidence of both."""
+    ordered = np.sort(data["loss"])
+    anchor, place = _anchor(data), Prior("uniform", lower=float(ordered[_EDGE]), upper=float(ordered[-1 - _EDGE]))
+    further = {"smooth": {}, "broken": {"break_at": place, "jump": JUMP}}
+
+    def log_likelihood(free: Mapping[str, Array]) -> Array:
+        values = {name: value[:, None] for name, value in free.items()}
+        loss = bent(data["loss"], values["break_at"], values["jump"], anchor) if "jump" in values else data["loss"]
+        return np.asarray(model.log_density(values, {**data, "loss": loss}).sum(axis=-1))
+
+    found, log_evidence = [], []
+    for i, kind in enumerate(MODELS):
+        priors = {**model.priors, **further[kind]}
+        runs = [
+            temper_priors(priors, log_likelihood, draws, np.random.default_rng([seed, draws, i, run]))
+            for run in range(_RUNS)
+        ]
+        found.append(xr.Dataset({name: (("chain", "draw"), [run.free[name] for run in runs]) for name in priors}))
+        log_evidence.append([run.log_evidence for run in runs])
+    by_model = xr.DataArray(np.transpose(log_evidence), dims=("chain", "model"), coords={"model": list(MODELS)})
+    return found[0], found[1], by_model
+
+
+def _anchor(data: Data) -> float:
+    """Mean loss of what is right: there runs tell most of a link."""
+    return float((data["loss"] * data["hits"]).sum() / data["hits"].sum())
+
+
+def _of_break(log_evidence: Array) -> Any:
+    """Probability of the second of two models, an even chance beforehand."""
+    return 1 / (1 + np.exp(np.minimum(log_evidence[0] - log_evidence[1], 700.0)))

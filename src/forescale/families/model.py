@@ -12,11 +12,11 @@ orthogonal, ``M_i = sum_(j <= i) R_ij a_j``, runs that scatter by c know, to abo
 
     y_i = G_i . (log p - origin) + sum_(j <= i) R_ij t_j,    t_j standard normal,
 
-where G, from U, S and slopes in what is shared, makes it a statement on the family, not on how it differs from others.
-Where R_ii S_i / c is large y_i is what to sample, and where it is small, families being alike or runs few, it is t_i;
-the coordinate is in between as that ratio is (`FamilyModel.z`). With e standard normal, ``z = e + sum_i a_i (t_i - a_i
-. e)`` is standard normal whatever the weights V and G are, which therefore come from a rough fit and are not functions
-of a draw. Shared parameters are moved in `coordinates`.
+where G, from U, S and slopes in what is shared (logs of it, and kappa as it is), makes it a statement on the family,
+not on how it differs from others. Where R_ii S_i / c is large y_i is what to sample, and where it is small, families
+being alike or runs few, it is t_i; the coordinate is in between as that ratio is (`FamilyModel.z`). With e standard
+normal, ``z = e + sum_i a_i (t_i - a_i . e)`` is standard normal whatever the weights V and G are, which therefore come
+from a rough fit and are not functions of a draw. Shared parameters are moved in `coordinates`.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Weights(NamedTuple):
     g : array, shape (direction, shared, family)
         Rows of G, times that.
     origin : array, shape (shared,)
-        Logs of the shared parameters that weights are taken at.
+        Where weights are taken: the shared parameters, in their logs where they are positive.
     """
 
     v: Array
@@ -94,10 +94,10 @@ class FamilyModel:
         return min(_DIRECTIONS, len(self.moving))
 
     @property
-    def positive(self) -> list[str]:
-        """What of the law is shared and sampled in its log, by its name in a posterior."""
+    def shared(self) -> dict[str, bool]:
+        """What of the law is shared, by its name in a posterior: whether it is moved in its log (kappa is not)."""
         noise = self.model.noise.parameters
-        return [name for name, prior in self.model.free_priors().items() if prior.positive and name not in noise]
+        return {name: prior.positive for name, prior in self.model.free_priors().items() if name not in noise}
 
     def data(self, given: Mapping[str, Any], member: Any) -> dict[str, Any]:
         """What the likelihood sees: the model's data, and which family each run is of, from 0."""
@@ -119,8 +119,8 @@ class FamilyModel:
         origin = self._rough(data)
         none = dict.fromkeys(self.varied, 0.0)
 
-        def log_loss(log_shared: Array, log_factors: Mapping[str, float]) -> Array:
-            return np.asarray(np.log(self.model.law(data, self.parameters(self._shared(log_shared), log_factors))))
+        def log_loss(place: Array, log_factors: Mapping[str, float]) -> Array:
+            return np.asarray(np.log(self.model.law(data, self.parameters(self._at(place), log_factors))))
 
         at = log_loss(origin, none)
         scales = self.model.families.scales
@@ -139,24 +139,32 @@ class FamilyModel:
                 g[i, :, family] = of_all[:, mine] @ u[:, i] / _SCATTER
         return Weights(v, sharp, g, origin)
 
-    def _shared(self, log_shared: Array) -> dict[str, float]:
+    def _at(self, place: Array) -> dict[str, float]:
+        """Shared parameters, from where they are; of noise, medians of priors."""
         medians = {name: prior.median for name, prior in self.model.free_priors().items()}
-        return medians | dict(zip(self.positive, np.exp(log_shared).tolist(), strict=True))
+        given = zip(self.shared.items(), place, strict=True)
+        return medians | {name: float(np.exp(value) if positive else value) for (name, positive), value in given}
 
     def _rough(self, data: Mapping[str, Any]) -> Array:
-        """Logs of the shared parameters by penalised least squares, all families alike; the rest at priors' medians."""
+        """Where shared parameters are by penalised least squares, all families alike; kappa at its prior's median."""
         from scipy.optimize import least_squares
 
-        medians = np.log([self.model.free_priors()[name].median for name in self.positive])
+        priors = self.model.free_priors()
+        medians = np.array(
+            [np.log(priors[name].median) if log else priors[name].median for name, log in self.shared.items()]
+        )
+        free = np.array(list(self.shared.values()))
 
-        def errors(log_shared: Array) -> Array:
-            law = np.log(
-                self.model.law(data, self.parameters(self._shared(log_shared), dict.fromkeys(self.varied, 0.0)))
-            )
+        def errors(logs: Array) -> Array:
+            place = medians.copy()
+            place[free] = logs
+            law = np.log(self.model.law(data, self.parameters(self._at(place), dict.fromkeys(self.varied, 0.0))))
             left = np.clip((law - data["observed_log_loss"]) / _ROUGH, -1e6, 1e6)
-            return np.concatenate([np.nan_to_num(left, nan=1e6), (log_shared - medians) / 0.5])
+            return np.concatenate([np.nan_to_num(left, nan=1e6), (logs - medians[free]) / 0.5])
 
-        return np.asarray(least_squares(errors, medians, loss="soft_l1", max_nfev=50).x)
+        found = medians.copy()
+        found[free] = least_squares(errors, medians[free], loss="soft_l1", max_nfev=50).x
+        return found
 
     def z(self, ratio: Any, moved: Any, rest: Any, weights: Any, coordinate: Callable[..., Any]) -> Any:
         """The standard normal z of what moves a loss, shape (varied, ..., family).
@@ -166,7 +174,7 @@ class FamilyModel:
         ratio : array, shape (varied, ..., 1)
             Spreads, in units of their priors' scales.
         moved : array, shape (shared, ..., 1)
-            Logs of shared parameters, less the origin.
+            Shared parameters, less the origin: where these are positive, in logs.
         rest : array, shape (varied, ..., family)
             The e of each.
         weights : Weights
@@ -205,7 +213,10 @@ class FamilyModel:
             rest = {name: pm.Normal(f"{name}_rest", dims="family") for name in self.varied}
             z = self.z(
                 pt.stack([spreads[name] / scales[name] for name in self.moving])[:, None],
-                (pt.log(pt.stack([shared[name] for name in self.positive])) - weights.origin)[:, None],
+                (
+                    pt.stack([pt.log(shared[name]) if log else shared[name] for name, log in self.shared.items()])
+                    - weights.origin
+                )[:, None],
                 pt.stack([rest[name] for name in self.moving]),
                 weights,
                 lambda i, mean, sd: pm.Normal(f"{DIRECTION}_{i}", mean, sd, dims="family"),
@@ -223,11 +234,10 @@ class FamilyModel:
         weights, scales = self.weights(data), self.model.families.scales
         wide = weights._replace(v=weights.v[:, :, None], g=weights.g[:, :, None])
         rest = {name: draws[f"{name}_rest"] for name in self.varied}
+        place = np.array([np.log(draws[name]) if log else draws[name] for name, log in self.shared.items()])
         z = self.z(
             np.array([draws[f"{name}_spread"] / scales[name] for name in self.moving])[..., None],
-            np.array([np.log(draws[name]) - at for name, at in zip(self.positive, weights.origin, strict=True)])[
-                ..., None
-            ],
+            (place.T - weights.origin).T[..., None],
             np.array([rest[name] for name in self.moving]),
             wide,
             lambda i, mean, sd: draws[f"{DIRECTION}_{i}"],

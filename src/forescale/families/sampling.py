@@ -83,9 +83,9 @@ def _compile_quickly(families: FamilyModel, data: Mapping[str, Any]) -> _Sampler
 
     model, count = families.model, families.count
     names, terms, directions = list(data), len(model.law.terms), families.directions
-    moving, positive = len(families.moving), len(families.positive)
+    moving, moved = len(families.moving), len(families.shared)
     sizes = np.cumsum([len(names), terms, directions * moving * count, directions * count])
-    rows = [*sizes, sizes[-1] + directions * positive * count, sizes[-1] + directions * positive * count + positive]
+    rows = [*sizes, sizes[-1] + directions * moved * count, sizes[-1] + directions * moved * count + moved]
 
     def matrix(data: Mapping[str, Any]) -> Array:
         """The data, a row each, then rows of equal numbers: the centre of each term, and weights."""
@@ -98,7 +98,7 @@ def _compile_quickly(families: FamilyModel, data: Mapping[str, Any]) -> _Sampler
     weights = Weights(
         v.reshape((directions, moving, count)),
         sharp.reshape((directions, count)),
-        g.reshape((directions, positive, count)),
+        g.reshape((directions, moved, count)),
         origin,
     )
     built = families.build(data, weights)

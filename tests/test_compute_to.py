@@ -9,6 +9,7 @@ import xarray as xr
 from commandline import call, check_page, refused
 from made_fits import CHINCHILLA, made_fit
 from matplotlib.figure import Figure
+from scipy.stats import norm
 from toys import Toy, drawn_toy, toy
 
 import forescale as fs
@@ -121,6 +122,49 @@ def test_bands_cover_what_a_known_law_takes(narrower, covers):
     low, high = compute.quantile([0.05, 0.95], "draw", method="inverted_cdf")
     share = float(((low <= truth) & (truth <= high)).mean())
     assert bool(abs(share - 0.9) < 3 * np.sqrt(0.9 * 0.1 / 300)) is covers
+
+
+class TestOfARun:
+    """Kind "run": curve, drift and noise, one draw of each for all budgets."""
+
+    def test_of_noise_alone_it_has_a_closed_form(self):
+        """A run of a known law has L* where the curve has L* e^-e: quantiles of e go over into those of C."""
+        truth = {**CHINCHILLA, "sigma": 0.01}
+        fit = made_fit(fs.load_model("chinchilla").with_discrepancy(None).with_noise("normal"), truth, spread=1e-9)
+        found = fs.compute_to(fit, 2.2, kind="run", random_seed=2).draws["compute"].squeeze("loss").to_numpy().ravel()
+        curve = toy("chinchilla", **TRUTH)
+        for q in (0.25, 0.5, 0.75):
+            at = 2.2 * np.exp(0.01 * norm.ppf(q))
+            expected = fs.compute_to(curve, at).draws["compute"].item()
+            error = 1.25 * np.sqrt(q * (1 - q) / found.size) / norm.pdf(norm.ppf(q)) * 0.01  # of log loss
+            slope = np.log(fs.compute_to(curve, at * 1.01).draws["compute"].item() / expected) / np.log(1.01)
+            assert np.log(np.quantile(found, 1 - q) / expected) == pytest.approx(0, abs=4 * abs(slope) * error)
+
+    def test_its_probability_is_that_of_a_planned_run(self):
+        """How often the curve of a run has come down by a budget is how often a run of that budget has the loss."""
+        fit = made_fit(fs.load_model("chinchilla"), CHINCHILLA, draws=2000)
+        budgets = np.array([1e22, 1e24, 1e26])
+        sizes = fs.allocate(fit, budgets).draws["n_params"].median(("chain", "draw")).to_numpy()
+        planned = fs.forecast(fit, n_params=sizes, n_tokens=budgets / 6 / sizes, random_seed=3)
+        losses = planned.draws["run"].median(("chain", "draw")).to_numpy()
+        run, mean = (fs.compute_to(fit, losses, kind=kind, random_seed=1) for kind in ("run", "mean"))
+        wanted = planned.probability(losses, kind="run")["probability"].to_numpy().reshape(3, 3).T
+        got = run.probability(budgets)["probability"].to_numpy().reshape(3, 3)
+        np.testing.assert_allclose(got, wanted, atol=0.04)
+        # the partner: of the law's curve alone budgets are all but surely enough, or not, beyond the data
+        assert np.abs(mean.probability(budgets)["probability"].to_numpy().reshape(3, 3) - wanted).max() > 0.2
+        ends = [np.log(found.draws["compute"].isel(loss=1)).quantile([0.25, 0.75]) for found in (run, mean)]
+        assert ends[0][1] - ends[0][0] > 2 * (ends[1][1] - ends[1][0])
+        assert "of a new run: the law's curve, drift beyond the data and noise)" in repr(run)
+
+    def test_what_has_no_run_is_refused(self, source):
+        with pytest.raises(ModelError, match="no noise model"):
+            fs.compute_to(source, 2.0, kind="run")
+        with pytest.raises(DataError, match="'mean' or 'run', not 'both'"):
+            fs.compute_to(source, 2.0, kind="both")
+        fit = made_fit(fs.load_model("chinchilla"), CHINCHILLA)
+        with pytest.raises(DataError, match="a run of 1e"):
+            fs.compute_to(fit, 1e3, kind="run")
 
 
 class TestConditions:

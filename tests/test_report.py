@@ -193,19 +193,22 @@ class TestDecisions:
         losses = [round(float(loss), 3) for loss in (*reached, 0.98 * reached[-1])]
         found = fs.compute_to(hoffmann_fit, losses)
         rows = part(made, "target", Table).rows
-        assert [row[0] for row in rows] == [f"{loss:.3f}" for loss in losses]
-        middles = found.table(0.9).query("quantity == 'compute'")["median"]
-        assert [row[1].partition(" ")[0] for row in rows] == list(map(format_quantity, middles))
-        sure = [float(cell) for row in part(made, "target", Table, 1).rows for cell in row[1:]]
-        assert sure == pytest.approx(found.probability(BUDGETS)["probability"].tolist(), abs=0.0051)
+        assert [row[:2] for row in rows] == [(f"{loss:.3f}", kind) for loss in losses for kind in ("mean", "run")]
+        sure = part(made, "target", Table, 1).rows
+        for place, kind in enumerate(("mean", "run")):
+            takes = fs.compute_to(hoffmann_fit, losses, kind=kind)
+            middles = takes.table(0.9).query("quantity == 'compute'")["median"]
+            assert [row[2].partition(" ")[0] for row in rows[place::2]] == list(map(format_quantity, middles))
+            shown = [float(cell) for row in sure[place::2] for cell in row[2:]]
+            assert shown == pytest.approx(takes.probability(BUDGETS)["probability"].tolist(), abs=0.0051)
         first = found.conditions(BUDGETS[-1]).query("loss == @losses[1]").iloc[0]
         assert part(made, "target", Table, 2).rows[0][0] == first["parameter"] == "E"
 
     def test_losses_and_a_demand_that_somebody_has_in_mind(self, hoffmann_fit):
         question = ask(hoffmann_fit, BUDGETS, loss=[2.0, 1.5], demand="2T")
         told = choices.target(question)
-        assert [row[0] for row in part(told, "target", Table).rows] == ["2.000", "1.500"]
-        assert part(told, "target", Table).rows[1][1:4] == ("never",) * 3
+        assert [row[0] for row in part(told, "target", Table).rows] == ["2.000"] * 2 + ["1.500"] * 2
+        assert part(told, "target", Table).rows[2][2:5] == ("never",) * 3
         assert [row[0] for row in part(choices.serving(question), "serving", Table).rows] == ["2T"]
         again = part(redo.redo(question), "redo", Code).text
         assert "loss=[2, 1.5]," in again
@@ -343,7 +346,7 @@ class TestSources:
         assert "nothing to check" in said(printed, "diagnostics")
         assert "a plan begins with runs, and hoffmann2022 has none" in said(printed, "plan")
         assert part(printed, "next", Code).text == "fs.plan(fit, budget)"
-        takes = parse_quantity(part(printed, "target", Table).rows[0][1])  # of that loss, to three decimals
+        takes = parse_quantity(part(printed, "target", Table).rows[0][2])  # of that loss, to three decimals
         assert takes == pytest.approx(5.76e23, rel=0.01)
 
     def test_a_second_estimate_is_priced(self, printed):

@@ -11,7 +11,7 @@ import xarray as xr
 
 from forescale.accuracy.downstream import paired, warn_of_another_loss
 from forescale.accuracy.link_fit import LinkFit
-from forescale.decisions.compute_to import needed
+from forescale.decisions.needed import needed
 from forescale.decisions.prices import Accelerator
 from forescale.errors import DataError
 from forescale.estimates.draws import Estimate, band, interval_rows

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -21,6 +21,8 @@ At = Annotated[
     typer.Option(metavar="POINT", help="Planned runs, 70B,1.4T, and how probably they get there; repeatable."),
 ]
 
+Kind = Annotated[str, typer.Option(metavar="KIND", help="mean, the law's curve, or run, a new run.")]
+
 
 @app.command("compute-to", rich_help_panel=DECIDE)
 def _compute_to(
@@ -31,6 +33,7 @@ def _compute_to(
     unique_tokens: arguments.UniqueTokens = None,
     cost: arguments.Cost = "6ND",
     on: plan_arguments.On = None,
+    kind: Kind = "mean",
     seed: arguments.NoiseSeed = 0,
     json: arguments.Json = False,
     csv: arguments.Csv = False,
@@ -43,7 +46,8 @@ def _compute_to(
     answers = output(json, csv)
     estimate = arguments.load_source(source)
     losses, hardware = arguments.budgets(loss), plan_arguments.accelerator("--on", on)
-    found = fs.compute_to(estimate, losses, cost=cost, unique_tokens=unique_tokens, on=hardware)
+    asked_of: dict[str, Any] = {"unique_tokens": unique_tokens, "on": hardware, "kind": kind, "random_seed": seed}
+    found = fs.compute_to(estimate, losses, cost=cost, **asked_of)
     asked = arguments.budgets(compute) if compute else None
     enough = found.probability(asked) if asked else None
     needs = found.conditions(asked) if asked else None
@@ -55,7 +59,7 @@ def _compute_to(
 
     rows = found.table(prob)
     document = {"command": "compute-to", "source": found.source, **console.bands(found, prob)}
-    document |= {"law": found.law, "cost": found.cost, "units": found.units}
+    document |= {"law": found.law, "cost": found.cost, "units": found.units, "kind": found.kind}
     extra = {"budgets": enough, "conditions": needs, "plans": planned}
     document |= {name: table.to_dict("records") for name, table in extra.items() if table is not None}
     answers.answer(_page(found, rows, prob, needs, planned), document, rows)
@@ -70,7 +74,8 @@ def _page(
     from forescale.terminal import console
 
     single = is_single(found.draws)
-    columns = {"compute": "FLOPs", "n_params": "parameters", "n_tokens": "tokens"}
+    names = {"compute": "FLOPs", "n_params": "parameters", "n_tokens": "tokens"}
+    columns = {name: head for name, head in names.items() if name in found.draws}
     sizes, bills = [], []
     for loss, bands in console.by_quantity(rows, "loss"):
         told = {name: console.bracket(bands[name], _size) for name in (*columns, *found.units)}
@@ -92,9 +97,9 @@ def _page(
     return [
         *shown,
         Text(
-            f"Median and, in brackets, the {console.percent(prob)} {INTERVAL_KIND} interval. Band mean: the law's "
-            "curve along best splits, without discrepancy or noise. never: the share of draws in which 1e40 FLOPs do "
-            "not reach the loss; they count as infinite."
+            f"Median and, in brackets, the {console.percent(prob)} {INTERVAL_KIND} interval. Band {found.kind}: "
+            f"{found.told}, along best splits{_PLAIN if found.kind == 'mean' else ''}. never: the share of draws in "
+            "which 1e40 FLOPs do not reach the loss; they count as infinite."
         ),
     ]
 
@@ -152,6 +157,9 @@ def _plans(planned: pd.DataFrame) -> Shown:
     headers = [*inputs, "band", *(f"<= {loss:.4g}" for loss in losses)]
     heading = console.heading("Probability that a planned run is at or below a loss")
     return [heading, console.table(headers, cells, left=0)]
+
+
+_PLAIN = ", without discrepancy or noise; --kind run has both"
 
 
 def _size(value: float) -> str:

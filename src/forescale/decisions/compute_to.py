@@ -8,14 +8,23 @@ import numpy as np
 import pandas as pd
 import xarray as xr
 
+from forescale.decisions.needed import needed, needed_by_run
 from forescale.decisions.prices import Accelerator
-from forescale.errors import DataError, ModelError
-from forescale.estimates.draws import Estimate, band, check_spread, is_single, kind_of_band, long_table
-from forescale.laws import Law
+from forescale.errors import DataError
+from forescale.estimates.draws import (
+    INTERVAL_KIND,
+    Estimate,
+    band,
+    check_kind,
+    check_spread,
+    is_single,
+    kind_of_band,
+    long_table,
+)
 from forescale.numbers.budgets import Array, Quantities, Quantity, check_spends, positive, with_pool
-from forescale.numbers.optimum import MOST_FLOPS, Values, has_closed_form, log_compute_to, log_optimal_size
 from forescale.units import CostModel, cost_model, format_quantity
 from forescale.verbs.allocate import Columns, law_values
+from forescale.verbs.forecast import CURVE
 
 #: What is told of each loss, with its label and the form in which a repr writes it.
 QUANTITIES: Columns = {
@@ -44,12 +53,14 @@ class ComputeTo:
         Draws of the law's parameters, of dims ("chain", "draw").
     units : dict of str to str
         The unit of each quantity of the bill.
+    kind, told : str
+        Of what it is: "mean", the law's curve along best splits; or "run", a new run, and what is in that.
 
     Notes
     -----
     Draws that never reach a loss stay in every quantile: an upper end that is infinite says that the loss may be out of
-    reach. All of it is of the law's curve along best splits: a run scatters about it, and may be off it beyond the data
-    (`Forecast.probability` of a planned run has that).
+    reach. Loss falls so slowly with compute that what moves a run's loss by one percent moves its compute by two: the
+    bands of kind "run" are much wider where the loss is far beyond the data.
     """
 
     source: str
@@ -58,6 +69,8 @@ class ComputeTo:
     draws: xr.Dataset = field(repr=False)
     parameters: xr.Dataset = field(repr=False)
     units: dict[str, str] = field(default_factory=dict, repr=False)
+    kind: str = "mean"
+    told: str = CURVE
 
     @property
     def never(self) -> xr.DataArray:
@@ -93,8 +106,8 @@ class ComputeTo:
         Returns
         -------
         pandas.DataFrame
-            A row per loss and budget: loss, flops, and probability, the share of draws whose best split of the budget
-            has that loss or less.
+            A row per loss and budget: loss, flops, and probability, the share of draws in which the budget has that
+            loss or less.
 
         Raises
         ------
@@ -169,7 +182,8 @@ class ComputeTo:
             told += [f"{band(here[name], format_quantity)} {unit}" for name, unit in self.units.items()]
             share = f"; never in {100 * never:.3g} % of draws" if never and not is_single(self.draws) else ""
             lines.append(f"  loss {float(here['loss']):.4g}: {', '.join(told)}{share}")
-        return "\n".join([*lines, f"  ({kind_of_band(self.draws)})"])
+        run = f"median [90 % {INTERVAL_KIND}] of {self.told}"
+        return "\n".join([*lines, f"  ({run if self.kind == 'run' else kind_of_band(self.draws)})"])
 
 
 def compute_to(
@@ -179,11 +193,15 @@ def compute_to(
     cost: str | CostModel = "6ND",
     unique_tokens: Quantity | None = None,
     on: Accelerator | None = None,
+    kind: str = "mean",
+    random_seed: int | np.random.Generator | None = 0,
 ) -> ComputeTo:
     """Find the compute that a loss takes, split at best.
 
     For each draw the root C of ``L(N*(C), D*(C)) = loss``, with ``N*(C), D*(C)`` the best split of C; infinite where
-    the law's curve is still above the loss at 1e40 FLOPs.
+    the law's curve is still above the loss at 1e40 FLOPs. Of kind "run" it is the least C of
+    ``L(N, D) exp(f + e) = loss``, with the median best split of C, f the discrepancy of the model there and e the noise
+    of a run, one draw of each for all C.
 
     Parameters
     ----------
@@ -197,6 +215,10 @@ def compute_to(
         Of laws in which tokens repeat: how many different ones there are; see `allocate`.
     on : Accelerator, optional
         Hardware, for a bill in hours, money, energy and days.
+    kind : {"mean", "run"}
+        Whether the law's curve is to have the loss, or a new run, as of `forecast`.
+    random_seed : int, Generator or None
+        Seed of the noise of a new run.
 
     Returns
     -------
@@ -206,9 +228,10 @@ def compute_to(
     Raises
     ------
     DataError
-        If a loss is not a number above zero, or one parameter and one token reach it.
+        If a loss is not a number above zero, one parameter and one token reach it, or there is no such kind.
     ModelError
-        If the law has other inputs, or draws have no optimum; see `allocate`.
+        If the law has other inputs, draws have no optimum (see `allocate`), or ``run`` is asked of an estimate that has
+        no noise model.
 
     References
     ----------
@@ -223,50 +246,22 @@ def compute_to(
       loss 1.6: C inf, N inf, D inf
       (the law's curve; a single draw, so no uncertainty is known and no bands are shown)
     """
-    law, _ = with_pool(source.law, unique_tokens)
+    law, pool = with_pool(source.law, unique_tokens)
     check_spends(law)
+    check_kind(kind)
     costs, losses = cost_model(cost), positive("loss", loss)
-    found = needed(source.name, law, costs, np.log(losses), law_values(source))
+    told = CURVE
+    if kind == "run":
+        found, told = needed_by_run(source, costs, np.log(losses), pool, np.random.default_rng(random_seed))
+    else:
+        found = needed(source.name, law, costs, np.log(losses), law_values(source))
     if bad := [f"{value:.4g}" for place, value in enumerate(losses) if (found["compute"][..., place] == 0).any()]:
         raise DataError(f"a loss of {bad[0]} takes no training: one parameter and one token have it; ask for less")
-    bill = {} if on is None else on.bill(found["compute"])
+    bill, units = ({}, {}) if on is None else (on.bill(found["compute"]), on.units)
     coords = {name: source.posterior[name].to_numpy() for name in ("chain", "draw")} | {"loss": losses}
     draws = xr.Dataset({name: (("chain", "draw", "loss"), array) for name, array in (found | bill).items()}, coords)
     parameters = source.posterior[[*source.law.parameters]]
-    return ComputeTo(source.name, source.law.name, costs.name, draws, parameters, {} if on is None else on.units)
-
-
-def needed(name: str, law: Law, cost: CostModel, log_losses: Array, values: Values) -> dict[str, Array]:
-    """Find compute, and of laws that split it parameters and tokens, for losses.
-
-    Infinite where nothing reaches a loss, zero where no training is needed for it. ``log_losses`` broadcast against
-    draws of shape (chain, draw, loss), as a loss does that stands for an accuracy and that every draw has its own of.
-
-    Raises
-    ------
-    ModelError
-        If draws have no best split.
-    """
-    splits = law.inputs != ("flops",)
-    closed = has_closed_form(law, cost)
-    log_compute = log_compute_to(law, cost, log_losses, values, closed=closed)
-    found = {"compute": np.exp(log_compute)}
-    bad = np.isnan(log_compute)
-    if splits:
-        inside = np.where(np.isfinite(log_compute), log_compute, np.log(MOST_FLOPS))
-        with np.errstate(over="ignore"):
-            size = np.exp(log_optimal_size(law, cost, inside, values, closed=closed))
-        bad = bad | ~np.isfinite(size) | (size == 0)
-        tokens = np.asarray(cost.n_tokens(np.exp(inside), size))
-        for quantity, array in {"n_params": size, "n_tokens": tokens}.items():
-            found[quantity] = np.where(np.isinf(log_compute), found["compute"], array)
-    if bad.any():
-        raise ModelError(
-            f"{int(bad.sum())} of {bad.size} draws and losses of {name} have no compute-optimal split between one "
-            "parameter and one token, say because an exponent is all but zero; a prior that keeps exponents away from "
-            "zero avoids it"
-        )
-    return found
+    return ComputeTo(source.name, source.law.name, costs.name, draws, parameters, units, kind, told)
 
 
 def _contrast(values: Array, reached: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> dict[str, object]:

@@ -59,38 +59,41 @@ def target(question: Question) -> Section:
 
 
 def _target(question: Question) -> Iterator[Part]:
-    found = compute_to(question.source, _losses(question), cost=question.cost)
+    kinds = question.losses.kinds
+    asked = _losses(question)
+    found = {kind: compute_to(question.source, asked, cost=question.cost, kind=kind) for kind in kinds}
     told = {"compute": words.size, "n_params": words.size, "n_tokens": words.size}
-    rows = []
-    for loss, never in zip(found.draws["loss"].to_numpy().tolist(), found.never.to_numpy(), strict=True):
-        here = found.draws.sel(loss=loss)
-        bands = [words.bracket(words.row_of(here[name], question.prob), _reached(form)) for name, form in told.items()]
-        rows.append((words.loss(loss), *bands, *(() if question.single else (words.percent(never),))))
-    headers = ("loss, nats per token", "FLOPs", "parameters", "tokens", *(() if question.single else ("never",)))
-    yield Table("Compute at which the best split reaches a loss", headers, tuple(rows))
-    asked = "" if question.losses_asked is not None else _USUAL
-    yield Paragraph(
-        f"{asked} Draws of the law that never reach a loss count as infinite. The loss is that of the law's curve: a "
-        f"run scatters about it, and may be off it beyond the data. {question.of_curve}"
-    )
+    rows, sure = [], []
+    for loss in asked:
+        for kind, takes in found.items():
+            here = takes.draws.sel(loss=loss)
+            bands = [words.bracket(words.row_of(here[name], question.prob), _reached(w)) for name, w in told.items()]
+            named = (words.loss(loss), kind)
+            if question.single:
+                rows.append((*named, *bands))
+                continue
+            rows.append((*named, *bands, words.percent(float(takes.never.sel(loss=loss)))))
+            chances = takes.probability(question.budgets)
+            sure.append((*named, *(f"{chance:.2f}" for chance in chances["probability"][chances["loss"] == loss])))
+    headers = ("loss, nats", "band", "FLOPs", "parameters", "tokens", *(() if question.single else ("never",)))
+    yield Table("Compute with which the best split reaches a loss", headers, tuple(rows))
+    usual = "" if question.losses_asked is not None else _USUAL
+    meant = " ".join(words.sentence(f"{kind} is {what}") for kind, what in kinds.items())
+    yield Paragraph(f"{usual} Draws that never reach a loss count as infinite. {question.after} {meant}")
     if question.single:
         return
-    chances = found.probability(question.budgets)
     budgets = [f"{words.size(float(flops))} FLOPs" for flops in question.budgets]
-    sure = [
-        (words.loss(loss), *(f"{chance:.2f}" for chance in chances["probability"][chances["loss"] == loss]))
-        for loss in found.draws["loss"].to_numpy().tolist()
-    ]
-    yield Table("Probability that a budget is enough", ("loss, nats per token", *budgets), tuple(sure))
-    yield from _conditions(question, found)
-    if np.isfinite(found.draws["compute"]).any():
+    yield Table("Probability that a budget is enough", ("loss, nats", "band", *budgets), tuple(sure))
+    yield from _conditions(question, found["mean"])
+    last = compute_to(question.source, asked[:_CURVES], cost=question.cost, kind=[*kinds][-1])
+    if np.isfinite(last.draws["compute"]).any():
         yield pictured(
             "target",
-            "How probably compute is enough for a loss",
+            f"How probably compute is enough for a loss, by {last.told}",
             "A curve for each loss, of probability against compute on a logarithmic axis: it rises from 0 to the share "
             "of draws that reach the loss at all.",
             plots.plot_compute_to,
-            found if found.draws.sizes["loss"] <= _CURVES else compute_to(question.source, _losses(question)[:_CURVES]),
+            last,
         )
 
 

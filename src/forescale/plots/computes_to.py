@@ -10,7 +10,6 @@ from forescale.errors import DataError
 from forescale.estimates.draws import check_spread
 from forescale.plots.drawing import axes, finish_below, log_axis, style
 from forescale.units import format_quantity
-from forescale.verbs.forecast import CURVE
 
 _POINTS = 300
 _MOST = 6  # losses that can be told apart
@@ -67,5 +66,7 @@ def plot_compute_to(needed: ComputeTo, ax: Axes | None = None) -> Axes:
     log_axis(ax, "x", "flops")
     ax.set_xlim(low, high)
     ax.set_ylim(0, 1.03)
-    ax.set_ylabel("probability (best split reaches the loss)")
-    return finish_below(ax, f"Compute to a loss, by {needed.source} (mean: {CURVE})", "Median of what the loss takes")
+    ax.set_ylabel("probability (that it reaches the loss)")
+    return finish_below(
+        ax, f"Compute to a loss, by {needed.source} ({needed.kind}: {needed.told})", "Median of what the loss takes"
+    )

@@ -20,11 +20,24 @@ def blocks(language):
 
 def test_python(tmp_path, monkeypatch, hoffmann_fit):
     monkeypatch.chdir(tmp_path)
-    code, _ = blocks("python")
+    _, code, _ = blocks("python")
     names = {}
     exec(compile(code, "README.md", "exec"), names)
     assert names["fit"].posterior.equals(hoffmann_fit.posterior)
     assert (tmp_path / "hoffmann.nc").is_file()
+
+
+def test_decisions(tmp_path, monkeypatch, hoffmann_fit, capsys):
+    """What the block of decisions prints is what is quoted below it, but for last digits."""
+    monkeypatch.chdir(tmp_path)
+    hoffmann_fit.save("fit.nc")
+    decide, quoted = re.search(
+        r"^```python\n(.*?)^```\n\n```text\n(.*?)^```$", README, re.DOTALL | re.MULTILINE
+    ).groups()
+    capsys.readouterr()
+    exec(compile(decide, "README.md", "exec"), {})
+    printed = capsys.readouterr().out.splitlines()
+    assert [without_numbers(line) for line in printed] == [without_numbers(line) for line in quoted.splitlines()]
 
 
 @pytest.mark.slow
@@ -45,7 +58,7 @@ def test_shell(tmp_path, monkeypatch, eighty_columns):
     assert "5.76e23" in printed[2]
     outputs = dict(zip(use.splitlines(), printed, strict=True))
     quoted = [block.splitlines() for block in blocks("text") if block.startswith("$ ")]
-    assert len(quoted) == 16
+    assert len(quoted) == 9
     for command, *lines in quoted:
         shown = {without_numbers(line) for line in outputs[command.removeprefix("$ ")].splitlines()}
         missing = [line for line in lines if line != "..." and without_numbers(line) not in shown]
@@ -56,7 +69,7 @@ def test_shell(tmp_path, monkeypatch, eighty_columns):
 def test_clusters(tmp_path):
     """A cluster in a script, and one of commands, whose address is another where that of the README is taken."""
     pytest.importorskip("distributed")
-    script, (scheduler, worker, backtest) = blocks("python")[1], blocks("sh")[3].splitlines()
+    script, (scheduler, worker, backtest) = blocks("python")[2], blocks("sh")[3].splitlines()
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = str(free.getsockname()[1])

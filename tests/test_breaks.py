@@ -1,5 +1,6 @@
 """How many breaks a curve has: the evidence is right, curves get the breaks they have, verbs take the result."""
 
+import dataclasses
 import json
 
 import numpy as np
@@ -9,9 +10,9 @@ from commandline import call
 
 import forescale as fs
 from forescale import plots
-from forescale.belief.references import at_runs, in_units_of_range
-from forescale.estimates.breaks import CARDS
 from forescale.laws import get_law
+from forescale.numbers import weighing
+from forescale.sampling.bridge import log_evidence
 from forescale.sampling.tempered import temper
 
 SIZES = np.logspace(4, 7, 14)
@@ -30,35 +31,47 @@ def curve(of, sizes=SIZES, *, scatter=0.01, seed=0):
 
 @pytest.fixture(scope="module")
 def plateau():
-    return fs.breaks(curve(PLATEAU), CARDS[:2], draws=300, random_seed=1)
+    return fs.breaks(curve(PLATEAU), draws=500, random_seed=1)
 
 
 def test_evidence_is_the_likelihood_averaged_over_the_prior():
-    """Of six runs that scatter so much that a million prior draws do."""
+    """Of six runs that scatter so much that a hundred thousand prior draws do."""
     model = fs.load_model("unbroken_d").with_noise("normal", sigma=fs.Prior("lognormal", median=0.5, sigma=0.2))
     runs = curve(STRAIGHT, SIZES[::3], scatter=0.4)
-    model, data = in_units_of_range(at_runs(model, runs), model.data(runs))
+    fit = fs.fit(runs, model, random_seed=1)
+    model, data = fit.model, fit.model.data(runs)
     free = model.sample_prior(200_000, np.random.default_rng(0))
     values = {name: free[name].to_numpy()[0][:, None] for name in free}
     error = data["observed_log_loss"] - model.log_curve(data, values)
     exact = np.log(np.exp(model.noise.logpdf(error, values).sum(axis=1)).mean())
-    found = [temper(model, data, 1000, np.random.default_rng(seed)).log_evidence for seed in range(4)]
-    assert np.mean(found) == pytest.approx(exact, abs=0.1)
+    found = log_evidence(model, data, fit.posterior, np.random.default_rng(0))
+    assert found.shape == (4,)
+    np.testing.assert_allclose(found, exact, atol=0.1)
+    tempered = [temper(model, data, 1000, np.random.default_rng(seed)).log_evidence for seed in range(4)]
+    assert np.mean(tempered) == pytest.approx(exact, abs=0.1)
     # the partner: of priors that do not reach the losses of these runs the evidence is another
     narrow = model.with_priors(level=fs.Prior("lognormal", median=0.5, sigma=1.0))
-    assert temper(narrow, data, 1000, np.random.default_rng(0)).log_evidence < exact - 0.3
+    assert np.abs(log_evidence(narrow, data, fit.posterior, np.random.default_rng(0)) - exact).min() > 0.3
 
 
-@pytest.mark.slow
-def test_tempered_draws_are_those_of_nuts():
-    model, runs = fs.load_model("unbroken_d"), curve(STRAIGHT)
-    fit = fs.fit(runs, model, random_seed=1)
-    same, data = in_units_of_range(fit.model, fit.model.data(runs))
-    found = temper(same, data, 2000, np.random.default_rng(0)).free
-    for name in ("level", "fall", "floor_share", "sigma"):
-        by_nuts = fit.posterior[name].to_numpy().ravel()
-        assert abs(found[name].mean() - by_nuts.mean()) < 0.2 * by_nuts.std(), name
-        assert found[name].std() == pytest.approx(by_nuts.std(), rel=0.25), name
+def test_probabilities_and_their_errors():
+    """Three chains, two models: by hand."""
+    log_evidence = np.log([[1.0, 2.0], [3.0, 2.0], [2.0, 2.0]])
+    assert weighing.probabilities(log_evidence, [2, 1]).tolist() == pytest.approx([2 / 3, 1 / 3])
+    left_out = [2 * z / (2 * z + 2) for z in (2.5, 1.5, 2.0)]
+    error = np.sqrt(2 / 3 * ((left_out - np.mean(left_out)) ** 2).sum())
+    assert weighing.probabilities_se(log_evidence, [2, 1]).tolist() == pytest.approx([error, error])
+
+
+def test_a_model_that_counts_and_did_not_converge_is_refused(plateau):
+    def failed(*of):
+        return dataclasses.replace(plateau, failures=of).diagnostics.failures
+
+    assert failed("", "", "") == failed("R-hat", "", "R-hat") == ()  # what has no probability does no harm
+    assert failed("", "R-hat", "") == ("steepening_d, of probability 1.00, did not converge: R-hat",)
+    apart = plateau.log_evidence.copy(data=[[0.0, change, -50.0] for change in (1.0, 0.0, -1.0, 2.0)])
+    said = dataclasses.replace(plateau, log_evidence=apart, failures=("", "", "")).diagnostics.failures
+    assert [each.split("0.")[0] for each in said] == ["probability of unbroken_d ", "probability of steepening_d "]
 
 
 def test_a_break_is_found_where_it_is_and_the_curve_extrapolated(plateau):
@@ -73,17 +86,27 @@ def test_a_break_is_found_where_it_is_and_the_curve_extrapolated(plateau):
 
 
 def test_a_straight_curve_is_given_no_break():
-    found = fs.breaks(curve(STRAIGHT), CARDS[:2], draws=200, random_seed=1)
-    assert found.probability[0] > 0.8
+    found = fs.breaks(curve(STRAIGHT), draws=500, random_seed=1)
+    assert found.probability[0] > 0.6
     assert (found.posterior["c_1"] == 0).mean() == pytest.approx(found.probability[0], abs=0.01)
 
 
 def test_table_and_words(plateau):
     table = plateau.table()
-    assert list(table) == ["breaks", "model", "prior", "log_evidence", "log_evidence_se", "probability"]
+    columns = [
+        "breaks",
+        "model",
+        "prior",
+        "log_evidence",
+        "log_evidence_se",
+        "probability",
+        "probability_se",
+        "converged",
+    ]
+    assert list(table) == columns
     assert table["probability"].sum() == pytest.approx(1)
-    assert table["prior"].tolist() == pytest.approx([2 / 3, 1 / 3])
-    assert dict(plateau.posterior.sizes) == {"chain": 4, "draw": 300}
+    assert table["prior"].tolist() == pytest.approx([1 / 3] * 3)
+    assert dict(plateau.posterior.sizes) == {"chain": 4, "draw": 500}
     assert set(plateau.posterior) == {*plateau.law.parameters, *plateau.noise.parameters, "breaks"}
     assert "if 1, break 1: at " in repr(plateau)
     assert max(map(len, repr(plateau).splitlines())) <= 100
@@ -110,18 +133,18 @@ def test_figure_shows_runs_bands_and_where_a_break_is(plateau):
 def test_command_says_what_the_library_says(plateau, tmp_path):
     path = tmp_path / "curve.csv"
     plateau.observations.table.rename(columns={"n_tokens": "examples"}).to_csv(path, index=False)
-    given = ("breaks", str(path), "--columns", "n_tokens=examples", "--at", "20M", "--draws", "200", "--seed", "1")
+    given = ("breaks", str(path), "--columns", "n_tokens=examples", "--at", "20M", "--draws", "500", "--seed", "1")
     document = json.loads(call(*given, "--json").stdout)
     assert document["breaks"][0]["probability"] < 0.01
-    assert [row["breaks"] for row in document["breaks"]] == [0, 1, 2]
+    assert [row["breaks"] for row in document["breaks"]] == [0, 1, 1]
     assert [row["kind"] for row in document["forecast"]] == ["mean", "run"]
     assert document["seed"] == 1
 
 
 def test_what_cannot_be_weighed_is_refused():
     runs = curve(STRAIGHT)
-    with pytest.raises(fs.ModelError, match="in this order and at least two"):
-        fs.breaks(runs, ["broken_d", "unbroken_d"])
+    with pytest.raises(fs.ModelError, match="the simplest first"):
+        fs.breaks(runs, ["steepening_d", "unbroken_d"])
     with pytest.raises(fs.ModelError, match="an odd above zero for each of 3"):
         fs.breaks(runs, prior=[1, 1])
     with pytest.raises(fs.DataError, match="at least 200"):
@@ -131,7 +154,7 @@ def test_what_cannot_be_weighed_is_refused():
 
 
 def test_models_with_more_parameters_than_runs_are_left_out():
-    found = fs.breaks(curve(STRAIGHT, SIZES[::2]), draws=200, random_seed=1)
+    found = fs.breaks(curve(STRAIGHT, SIZES[::2]), draws=500, random_seed=1)
     assert len(found.models) == 1
-    assert "broken_d, twice_broken_d: left out" in repr(found)
+    assert "steepening_d, flattening_d: left out" in repr(found)
     assert found.probability == {0: pytest.approx(1.0)}

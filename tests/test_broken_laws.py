@@ -15,7 +15,7 @@ from forescale.laws import get_law
 X = np.logspace(2, 10, 33)
 PLAIN = {"E": 0.3, "A": 40.0, "alpha": 0.4}
 ONE = {**PLAIN, "c_1": 0.3, "d_1": 1e6, "f_1": 0.3}
-CARDS = ["unbroken_d", "broken_d", "twice_broken_d", "m4_d"]
+CARDS = ["unbroken_d", "steepening_d", "flattening_d", "twice_broken_d", "m4_d"]
 
 
 def table(law, values, sizes, *, scatter=0.01, seed=0):
@@ -90,8 +90,8 @@ def test_slopes_by_complex_steps_are_those_of_differences(name, values):
 
 JUDGED = {
     "unbroken": {"level": 0.2, "floor_share": 0.4, "fall": 1.3},
-    "broken": {"level": 0.2, "floor_share": 0.4, "fall_1": 0.9, "fall_2": -0.3, "place": 0.4, "width": 0.3},
-    "twice_broken": {"level": 0.2, "floor_share": 0.4, "fall_1": 0.9, "fall_2": -0.3, "fall_3": 0.7}
+    "broken": {"level": 0.2, "floor_share": 0.4, "fall": 0.9, "turn": -1.5, "place": 0.4, "width": 0.3},
+    "twice_broken": {"level": 0.2, "floor_share": 0.4, "fall": -0.3, "turn_1": -2.0, "turn_2": 3.0}
     | {"place": 0.3, "further": 0.5, "width": 0.2},
     "m4": {"level": 0.2, "floor_share": 0.4, "ceiling_share": 0.3, "fall": 1.2, "gamma": 0.8},
 }
@@ -99,14 +99,17 @@ JUDGED = {
 
 @pytest.mark.parametrize("name", ["unbroken", "broken", "twice_broken"])
 def test_judged_losses_are_those_of_the_law(name):
-    """At the knots, evenly spaced through the range, the curve has the losses that level and falls say."""
+    """At the ends of the range the curve has the losses that level and fall say; breaks are where they are said."""
     low, high, judged = 1e3, 1e6, JUDGED[name]
     printed = get_law(name).as_printed({"x": (low, high)}, judged)
-    falls = [value for key, value in judged.items() if key.startswith("fall")]
-    loss = get_law(name)({"x": np.geomspace(low, high, len(falls) + 1)}, printed)
+    loss = get_law(name)({"x": np.array([low, high])}, printed)
     assert loss[-1] == pytest.approx(0.2)
-    np.testing.assert_allclose(-np.diff(np.log(loss)), falls, rtol=1e-10)
+    assert np.log(loss[0] / loss[1]) == pytest.approx(judged["fall"], rel=1e-10)
     assert printed["E"] == pytest.approx(0.4 * loss.min())
+    turns = [value for key, value in judged.items() if key.startswith("turn")]
+    assert [printed[f"c_{i}"] * np.log(1000) for i in range(1, len(turns) + 1)] == pytest.approx(turns)
+    if name == "twice_broken":
+        assert np.log([printed["d_1"] / low, printed["d_2"] / low]) / np.log(1000) == pytest.approx([0.3, 0.65])
     if name == "broken":
         assert printed["d_1"] == pytest.approx(1e3**0.6 * 1e6**0.4)
         tenth, nine = (1 / (1 + np.exp(np.log(9) * sign)) for sign in (1, -1))
@@ -162,6 +165,6 @@ def test_other_models_stay_where_they_are():
 
 @pytest.mark.parametrize("given", ["2e9", "[1e12, 1e8]", "[1e8]", "[1e8, -1]", '["1", 2]'])
 def test_a_law_judged_over_a_range_wants_one(given):
-    text = model_card("broken_d").replace("[1e8, 1e12]", given)
+    text = model_card("steepening_d").replace("[1e8, 1e12]", given)
     with pytest.raises(fs.ModelError, match="reference n_tokens must be a range, such as"):
         Model.from_toml(text)

@@ -16,7 +16,7 @@ SHELF = ROOT / "models" / "drift"
 NO_LADDERS = {"learning_curve", "data_constrained", "routed"}  # the class has none of their laws
 NO_LADDERS |= {"overtraining", "manifold", "transfer"}  # not yet fitted to it
 NO_LADDERS |= {"annealed", "annealed_sizes"}
-NO_LADDERS |= {"unbroken_d", "broken_d", "twice_broken_d", "m4_d"}
+NO_LADDERS |= {"unbroken_d", "steepening_d", "flattening_d", "twice_broken_d", "m4_d"}
 LEARNED = tomllib.loads((SHELF / "learned.toml").read_text())
 
 

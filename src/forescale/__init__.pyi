@@ -57,7 +57,6 @@ from .errors import ForescaleError as ForescaleError
 from .errors import ForescaleWarning as ForescaleWarning
 from .errors import ModelError as ModelError
 from .estimates.archive import load_fit as load_fit
-from .estimates.breaks import Breaks as Breaks
 from .estimates.breaks import breaks as breaks
 from .estimates.fit import Fit as Fit
 from .estimates.fit import fit as fit
@@ -68,6 +67,7 @@ from .estimates.published import published as published
 from .estimates.trends import PublishedTrends as PublishedTrends
 from .estimates.trends import Trends as Trends
 from .estimates.trends import published_trends as published_trends
+from .estimates.weighed_breaks import Breaks as Breaks
 from .families.archive import load_families as load_families
 from .families.family import Families as Families
 from .families.family import Family as Family

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Size = Annotated[str, typer.Option(metavar="COLUMN", help="What the curve is drawn against.")]
 At = Annotated[list[str] | None, typer.Option(metavar="SIZE", help="Where to forecast the loss: 512M; repeatable.")]
-Draws = Annotated[int, typer.Option(metavar="N", min=200, help="Draws of each of four runs of the sampler.")]
+Draws = Annotated[int, typer.Option(metavar="N", min=200, help="Draws of each of four chains of a model.")]
 
 
 @app.command("breaks", rich_help_panel=FIT)
@@ -63,16 +63,17 @@ def _number(found: fs.Breaks) -> Shown:
     cells = [
         [
             f"{row.breaks}",
+            f"{row.model}",
             f"{row.prior:.2f}",
             f"{row.log_evidence:.1f} +- {row.log_evidence_se:.1f}",
-            f"{row.probability:.2f}",
+            f"{row.probability:.2f} +- {row.probability_se:.2f}",
         ]
         for row in found.table().itertuples()
     ]
     told = [found.left_out] if found.left_out else []
     return [
         console.heading(f"How many breaks {found.name} has"),
-        console.table(["breaks", "beforehand", "log evidence", "probability"], cells),
+        console.table(["breaks", "card", "beforehand", "log evidence", "probability"], cells, left=2),
         *told,
     ]
 

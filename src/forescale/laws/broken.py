@@ -1,14 +1,16 @@
 """A power of one input whose exponent changes once, or twice, and that without a change: loss may fall, rest or rise.
 
 All are judged over a range of sizes, that of the runs: ``level``, the loss at its upper end; ``fall``, by how much log
-loss falls over it (of one break: over its lower and its upper half; of two: over each third); ``floor_share``, how much
-of the least of these losses is irreducible; and of a break ``place``, how far through the range it lies (from 0 to 1,
-in log size), and ``width``, the part of the range over which the exponent changes, from a tenth of its change to nine
-tenths.
+loss falls over it; ``floor_share``, how much of the lesser of the losses at its ends is irreducible; and of a break
+``turn``, by how much more the log of what is reducible would fall over a whole range at the exponent beyond the break
+than at that before it (below zero where it is flatter beyond); ``place``, how far through the range it lies (from 0 to
+1, in log size), and ``width``, the part of the range over which the exponent changes, from a tenth of its change to
+nine tenths.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,7 +25,7 @@ _TENTH_TO_NINE = 2 * np.log(9)  # so far apart in s are 0.1 and 0.9 of 1 / (1 + 
     terms={},
     floor="E",
     judged_over=True,
-    judged=lambda x, *, level, floor_share, fall: _as_printed(x, level, floor_share, [fall], [], 1.0),
+    judged=lambda x, *, level, floor_share, fall: _as_printed(x, level, floor_share, fall),
 )
 def unbroken(x: Any, *, E: Any, A: Any, alpha: Any) -> Any:
     """L(x) = E + A / x^alpha.
@@ -38,8 +40,8 @@ def unbroken(x: Any, *, E: Any, A: Any, alpha: Any) -> Any:
     floor="E",
     may_rise=True,
     judged_over=True,
-    judged=lambda x, *, level, floor_share, fall_1, fall_2, place, width: _as_printed(
-        x, level, floor_share, [fall_1, fall_2], [place], width
+    judged=lambda x, *, level, floor_share, fall, turn, place, width: _as_printed(
+        x, level, floor_share, fall, turns=[turn], places=[place], width=width
     ),
 )
 def broken(x: Any, *, E: Any, A: Any, alpha: Any, c_1: Any, d_1: Any, f_1: Any) -> Any:
@@ -58,8 +60,8 @@ def broken(x: Any, *, E: Any, A: Any, alpha: Any, c_1: Any, d_1: Any, f_1: Any) 
     floor="E",
     may_rise=True,
     judged_over=True,
-    judged=lambda x, *, level, floor_share, fall_1, fall_2, fall_3, place, further, width: _as_printed(
-        x, level, floor_share, [fall_1, fall_2, fall_3], [place, place + further * (1 - place)], width
+    judged=lambda x, *, level, floor_share, fall, turn_1, turn_2, place, further, width: _as_printed(
+        x, level, floor_share, fall, turns=[turn_1, turn_2], places=[place, place + further * (1 - place)], width=width
     ),
 )
 def twice_broken(
@@ -83,48 +85,28 @@ def _power(x: Any, A: Any, alpha: Any, *breaks: tuple[Any, Any, Any]) -> Any:
 
 
 def _as_printed(
-    x: tuple[float, float], level: Any, floor_share: Any, falls: list[Any], places: list[Any], width: Any
+    x: tuple[float, float],
+    level: Any,
+    floor_share: Any,
+    fall: Any,
+    *,
+    turns: Sequence[Any] = (),
+    places: Sequence[Any] = (),
+    width: Any = 1.0,
 ) -> dict[str, Any]:
-    """The printed parameters of a law with so many breaks as there are places, and one fall more.
+    """The printed parameters of a law with so many breaks as there are turns and places.
 
-    At knots evenly spaced through the range, ends included, log(L - E) is linear in log A, alpha and all c_i: its
-    second differences at the inner knots are those of the breaks, times -c_i.
+    log(L - E) is linear in log A, alpha and all c_i, of which the turns give the last; the losses at both ends of the
+    range give the first two.
     """
     low, high = (float(np.log(end)) for end in x)
-    step = (high - low) / len(falls)
-    losses = [level]
-    for fall in reversed(falls):
-        losses.insert(0, losses[0] * np.exp(fall))
-    least = losses[0]
-    for loss in losses[1:]:
-        least = least - above_zero(least - loss)
-    E = floor_share * least
-    logs = [np.log(loss - E) for loss in losses]
-    f = width * (high - low) / _TENTH_TO_NINE
-    d = [low + place * (high - low) for place in places]
-    bends = [[f * softplus((low + j * step - log_d) / f) for j in range(len(losses))] for log_d in d]
-    c = _solve([_second(bend) for bend in bends], [-each for each in _second(logs)])
-    alpha = (logs[0] - logs[1] - sum(c_i * (bend[1] - bend[0]) for c_i, bend in zip(c, bends, strict=True))) / step
-    A = exp(logs[0] + alpha * low + sum(c_i * bend[0] for c_i, bend in zip(c, bends, strict=True)))
-    found = {"E": E, "A": A, "alpha": alpha}
+    across, first = high - low, level * np.exp(fall)
+    E = floor_share * (level - above_zero(level - first))
+    f, c = width * across / _TENTH_TO_NINE, [turn / across for turn in turns]
+    d = [low + place * across for place in places]
+    bent = [sum(c_i * f * softplus((end - log_d) / f) for c_i, log_d in zip(c, d, strict=True)) for end in (low, high)]
+    alpha = (np.log(first - E) - np.log(level - E) + bent[0] - bent[1]) / across
+    found = {"E": E, "A": exp(np.log(level - E) + alpha * high + bent[1]), "alpha": alpha}
     for i, (c_i, log_d) in enumerate(zip(c, d, strict=True), 1):
         found |= {f"c_{i}": c_i, f"d_{i}": np.exp(log_d), f"f_{i}": f}
     return found
-
-
-def _second(values: list[Any]) -> list[Any]:
-    """Second differences."""
-    return [values[j - 1] - 2 * values[j] + values[j + 1] for j in range(1, len(values) - 1)]
-
-
-def _solve(columns: list[list[Any]], right: list[Any]) -> list[Any]:
-    """Solve sum_i c_i columns[i] = right for c, of at most two.
-
-    Of two the determinant is above zero: bends of one width whose places are in order make a totally positive matrix.
-    """
-    if not columns:
-        return []
-    if len(columns) == 1:
-        return [right[0] / columns[0][0]]
-    (a, b), (c, d) = columns
-    return [(right[0] * d - right[1] * c) / (a * d - b * c), (right[1] * a - right[0] * b) / (a * d - b * c)]

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from numpy.typing import NDArray
 
 from forescale.errors import DataError
-from forescale.estimates.breaks import Breaks
+from forescale.estimates.weighed_breaks import Breaks
 from forescale.plots.drawing import BLUE, RUN, axes, finish, log_axis, mass, style
 from forescale.tables.observations import Observations
 from forescale.verbs.forecast import forecast
@@ -87,7 +87,7 @@ def _draw_places(ax: Axes, found: Breaks, grid: NDArray[np.float64]) -> None:
     count = found.posterior["breaks"].to_numpy().ravel()
     edges = np.linspace(np.log(grid[0]), np.log(grid[-1]), _BINS + 1)
     heights = np.zeros(_BINS)
-    for i in range(1, len(found.models)):
+    for i in range(1, max(found.probability) + 1):
         places = found.posterior[f"d_{i}"].to_numpy().ravel()[count >= i]
         heights += np.histogram(np.log(places), edges)[0] / len(count)
     scaled = 0.2 * (1 - found.probability[0]) * heights / max(heights.max(), 1e-12)

@@ -29,7 +29,7 @@ class ConvergenceError(ForescaleError, RuntimeError):
 
     Attributes
     ----------
-    fit : Fit, Joint, Emergence
+    fit : Fit, Joint, Breaks, Emergence
         The result whose diagnostics failed, for inspection only.
     """
 

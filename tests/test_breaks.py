@@ -107,8 +107,8 @@ def test_table_and_words(plateau):
     assert table["probability"].sum() == pytest.approx(1)
     assert table["prior"].tolist() == pytest.approx([1 / 3] * 3)
     assert dict(plateau.posterior.sizes) == {"chain": 4, "draw": 500}
-    assert set(plateau.posterior) == {*plateau.law.parameters, *plateau.noise.parameters, "breaks"}
-    assert "if 1, break 1: at " in repr(plateau)
+    assert set(plateau.posterior) == {*plateau.law.parameters, *plateau.noise.parameters, "model", "breaks"}
+    assert "if steepening_d, break 1: at " in repr(plateau)
     assert max(map(len, repr(plateau).splitlines())) <= 100
     with pytest.raises(fs.ModelError, match="broken"):  # there is nothing to split
         fs.allocate(plateau, "1e21")

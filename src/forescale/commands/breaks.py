@@ -86,12 +86,16 @@ def _places(places: pd.DataFrame, prob: float) -> Shown:
         return []
     writers = {"size": format_quantity, "change": "{:+.2f}".format}
     cells = [
-        [f"{row['break']} of {row['breaks']}", {"size": "at", "change": "change of the exponent"}[row["quantity"]]]
+        [
+            row["model"],
+            f"{row['break']} of {row['breaks']}",
+            {"size": "at", "change": "change of the exponent"}[row["quantity"]],
+        ]
         + [writers[row["quantity"]](row[end]) for end in ("median", "lower", "upper")]
         for row in places.to_dict("records")
     ]
     return [
-        console.heading("Where they are, if there are so many"),
-        console.table(["break", "", "median", "lower", "upper"], cells, left=2),
+        console.heading("Where they are"),
+        console.table(["if", "break", "", "median", "lower", "upper"], cells, left=3),
         console.caption(prob, "A change above zero is to a steeper fall."),
     ]

@@ -128,8 +128,8 @@ def _weighed(
         for chain in range(len(evidence))
     ]
     posterior = xr.Dataset({name: (("chain", "draw"), [chain[name] for chain in chains]) for name in absent})
-    counts = np.array([count(model) for model in models])
-    posterior["breaks"] = (("chain", "draw"), counts[np.stack([chain["model"] for chain in chains])])
+    posterior["model"] = (("chain", "draw"), np.stack([chain["model"] for chain in chains]))
+    posterior["breaks"] = (("chain", "draw"), np.array([count(model) for model in models])[posterior["model"]])
     failures = tuple("; ".join(fit.diagnostics.failures) for fit in fits)
     return Breaks(observations.name, observations, models, odds, evidence, failures, posterior, seed, told)
 

@@ -59,8 +59,9 @@ class Breaks:
     failures : tuple of str
         In what the fit of each model did not converge, or "".
     posterior : xarray.Dataset
-        Draws of the law's parameters, of noise, and of ``breaks``, their number; dims ("chain", "draw"). Breaks that a
-        draw has not have an exponent's change c of zero.
+        Draws of the law's parameters, of noise, of ``model``, the index of the one that a draw is of, and of
+        ``breaks``, their number; dims ("chain", "draw"). Breaks that a draw has not have an exponent's change c of
+        zero.
     left_out : str
         Which models the table is too short for, in words, or "".
     """
@@ -148,21 +149,21 @@ class Breaks:
         Returns
         -------
         pandas.DataFrame
-            A row for each number of breaks, each of its breaks, and each quantity: breaks, break, quantity (size, in
-            the unit of the input; change, of the exponent: above zero is steeper), median, lower, upper, prob,
-            interval, and probability, that there are so many breaks. No row for what has less than 20 draws.
+            A row for each model, each of its breaks, and each quantity: breaks, model, break, quantity (size, in the
+            unit of the input; change, of the exponent: above zero is steeper), median, lower, upper, prob, interval,
+            and the model's probability. No row for what has less than 20 draws.
         """
         tail, rows = (1 - check_prob(prob)) / 2, []
-        for number, probability in self.probability.items():
-            drawn = self.posterior["breaks"].to_numpy() == number
-            for i in range(1, number + 1 if drawn.sum() >= _SHOWN else 1):
+        for index, (model, probability) in enumerate(zip(self.models, self._probabilities, strict=True)):
+            drawn = self.posterior["model"].to_numpy() == index
+            for i in range(1, count(model) + 1 if drawn.sum() >= _SHOWN else 1):
                 for quantity, letter in (("size", "d"), ("change", "c")):
                     low, middle, high = np.quantile(
                         self.posterior[f"{letter}_{i}"].to_numpy()[drawn], [tail, 0.5, 1 - tail]
                     )
-                    row = {"breaks": number, "break": i, "quantity": quantity, "median": middle, "lower": low}
-                    rows.append(row | {"upper": high, "prob": prob, "interval": INTERVAL_KIND})
-                    rows[-1]["probability"] = probability
+                    row = {"breaks": count(model), "model": model.name, "break": i, "quantity": quantity}
+                    row |= {"median": middle, "lower": low, "upper": high}
+                    rows.append(row | {"prob": prob, "interval": INTERVAL_KIND, "probability": float(probability)})
         return pd.DataFrame(rows)
 
     def __repr__(self) -> str:
@@ -172,11 +173,11 @@ class Breaks:
             f"{row.prior:.2f}); log evidence {row.log_evidence:.1f} +- {row.log_evidence_se:.1f}"
             for row in self.table().itertuples()
         ]
-        for (number, i), of in self.places().groupby(["breaks", "break"]) if len(self.places()) else ():
+        for (model, i), of in self.places().groupby(["model", "break"], sort=False) if len(self.places()) else ():
             size, change = (of[of["quantity"] == quantity].iloc[0] for quantity in ("size", "change"))
             ends = " to ".join(format_quantity(size[end]) for end in ("lower", "upper"))
             lines.append(
-                f"  if {number}, break {i}: at {format_quantity(size['median'])} [{ends}], exponent "
+                f"  if {model}, break {i}: at {format_quantity(size['median'])} [{ends}], exponent "
                 f"{change['median']:+.2f} [{change['lower']:+.2f}, {change['upper']:+.2f}]"
             )
         lines += [f"  {self.left_out}"] if self.left_out else []

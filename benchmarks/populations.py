@@ -42,7 +42,7 @@ KEPT = 99
 R_HAT_MAX = 1.05
 FAILS_BELOW = 0.01
 SMALL, UNSEEN = "family 0", "not seen"
-SETTINGS = {"draws": 500, "tune": 500}
+SETTINGS = {"draws": 1000, "tune": 500}
 Values = dict[str, Any]
 
 

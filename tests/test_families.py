@@ -66,15 +66,15 @@ def test_whatever_the_weights_z_is_standard_normal():
     families = FamilyModel(power(E=0.1, A=0.2, alpha=0.3), 1)
     rng, draws = np.random.default_rng(1), 200_000
     turn = np.linalg.qr(rng.standard_normal((3, 3)))[0][:, :, None]
-    weights = Weights(turn[:2, :, None], np.array([[3.0], [0.5]]), np.zeros((2, 3, 1, 1)), np.zeros(3))
+    weights = Weights(turn[:2, :, None], np.array([[3.0], [0.5]]), np.zeros((2, 1)), np.zeros(1))
     rest, ratio = rng.standard_normal((3, draws, 1)), np.array([0.3, 1.0, 2.0])[:, None, None]
 
     def coordinate(i, mean, sd):
         return mean + sd * rng.standard_normal((draws, 1))
 
-    z = families.z(ratio, np.zeros((3, 1, 1)), rest, weights, coordinate)
+    z = families.z(ratio, [0.0, 0.0], rest, weights, coordinate)
     np.testing.assert_allclose(np.cov(z[..., 0]), np.eye(3), atol=0.012)
-    wrong = families.z(ratio, np.zeros((3, 1, 1)), rest, weights, lambda i, mean, sd: 1.3 * coordinate(i, mean, sd))
+    wrong = families.z(ratio, [0.0, 0.0], rest, weights, lambda i, mean, sd: 1.3 * coordinate(i, mean, sd))
     assert np.abs(np.cov(wrong[..., 0]) - np.eye(3)).max() > 0.1  # partner: a coordinate of another distribution
 
 

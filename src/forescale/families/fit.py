@@ -55,7 +55,8 @@ def fit_families(
         (`Model.with_families`): scales of the half-normal priors, 0.1 for about 10 %. Without, it is 0.1 for each
         parameter of the law (of a term, in its effect at the reference) and for ``loss``, a factor on all losses of a
         family, as another tokenizer makes. Noise is the same in all unless it is named, e.g. ``sigma=0.5``: a family
-        that the law fits badly lends its misfit to the others as noise, and widens what is known of them.
+        that the law fits badly lends its misfit to the others as noise, and widens what is known of them. Let the law
+        have every input in which families differ: one of size alone takes other tokens for another family.
     by : str
         The column of families: model families, data sets, recipes.
     draws, tune, chains, target_accept, thin

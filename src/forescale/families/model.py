@@ -8,15 +8,16 @@ The z of a family cannot be sampled as they stand. Its runs say what it loses wh
 than which parameter makes it so: a thin sheet across all z, which turns as the spreads change. So the sampler moves in
 what runs determine. Let J be the slopes of a family's log losses in the logs of its parameters, each in units of the
 scale s of its spread's prior, and ``J = U S V'`` (singular values descending). With rows ``M_i = V_i spread / s`` made
-orthogonal, ``M_i = sum_(j <= i) R_ij a_j``, runs that scatter by c know, to about c / S_i,
+orthogonal, ``M_i = sum_(j <= i) R_ij a_j``, runs that scatter by c know, to about c,
 
-    y_i = G_i . (log p - origin) + sum_(j <= i) R_ij t_j,    t_j standard normal,
+    y_i = U_i . (log law(p) - log law(p0)) + S_i sum_(j <= i) R_ij t_j,    t_j standard normal,
 
-where G, from U, S and slopes in what is shared (logs of it, and kappa as it is), makes it a statement on the family,
-not on how it differs from others. Where R_ii S_i / c is large y_i is what to sample, and where it is small, families
-being alike or runs few, it is t_i; the coordinate is in between as that ratio is (`FamilyModel.z`). With e standard
-normal, ``z = e + sum_i a_i (t_i - a_i . e)`` is standard normal whatever the weights V and G are, which therefore come
-from a rough fit and are not functions of a draw. Shared parameters are moved in `coordinates`.
+whose first term, of the family's runs by the shared parameters p, makes it a statement on the family, not on how it
+differs from others: as p moves along its curved ridges, y stays. Where R_ii S_i / c is large y_i is what to sample, and
+where it is small, families being alike or runs few, it is t_i; the coordinate is in between as that ratio is
+(`FamilyModel.z`). With e standard normal, ``z = e + sum_i a_i (t_i - a_i . e)`` is standard normal whatever U, S and V
+are, which therefore come from a rough fit, at p0, and are not functions of a draw. Shared parameters are moved in
+`coordinates`.
 """
 
 from __future__ import annotations
@@ -50,16 +51,16 @@ class Weights(NamedTuple):
         Rows of V.
     sharp : array, shape (direction, family)
         S / c, how sharply the runs of a family determine a direction.
-    g : array, shape (direction, shared, family)
-        Rows of G, times that.
-    origin : array, shape (shared,)
-        Where weights are taken: the shared parameters, in their logs where they are positive.
+    u : array, shape (direction, run)
+        What each run adds to its family's direction: U / c.
+    log_loss : array, shape (run,)
+        By the law at the rough fit.
     """
 
     v: Array
     sharp: Array
-    g: Array
-    origin: Array
+    u: Array
+    log_loss: Array
 
 
 @dataclass(frozen=True)
@@ -93,12 +94,6 @@ class FamilyModel:
         """Of a family, how many have coordinates of their own."""
         return min(_DIRECTIONS, len(self.moving))
 
-    @property
-    def shared(self) -> dict[str, bool]:
-        """What of the law is shared, by its name in a posterior: whether it is moved in its log (kappa is not)."""
-        noise = self.model.noise.parameters
-        return {name: prior.positive for name, prior in self.model.free_priors().items() if name not in noise}
-
     def data(self, given: Mapping[str, Any], member: Any) -> dict[str, Any]:
         """What the likelihood sees: the model's data, and which family each run is of, from 0."""
         return {**given, MEMBER: np.asarray(member, dtype=float)}
@@ -116,69 +111,58 @@ class FamilyModel:
 
     def weights(self, data: Mapping[str, Any]) -> Weights:
         """Directions of a table, from slopes at a rough fit of its runs."""
-        origin = self._rough(data)
-        none = dict.fromkeys(self.varied, 0.0)
+        rough = self._rough(data)
+        none, scales = dict.fromkeys(self.varied, 0.0), self.model.families.scales
 
-        def log_loss(place: Array, log_factors: Mapping[str, float]) -> Array:
-            return np.asarray(np.log(self.model.law(data, self.parameters(self._at(place), log_factors))))
+        def log_loss(log_factors: Mapping[str, float]) -> Array:
+            return np.asarray(np.log(self.model.law(data, self.parameters(rough, log_factors))))
 
-        at = log_loss(origin, none)
-        scales = self.model.families.scales
-        own = [scales[name] * (log_loss(origin, {**none, name: _STEP}) - at) / _STEP for name in self.moving]
-        steps = _STEP * np.eye(len(origin))
-        of_all = np.array([(log_loss(origin + step, none) - at) / _STEP for step in steps])
-        shape, member = (self.directions, self.count), data[MEMBER].astype(int)
-        v, g = np.zeros((shape[0], len(own), shape[1])), np.zeros((shape[0], len(origin), shape[1]))
-        sharp = np.zeros(shape)
+        at = log_loss(none)
+        slopes = np.array([scales[name] * (log_loss({**none, name: _STEP}) - at) / _STEP for name in self.moving])
+        k, member = self.directions, data[MEMBER].astype(int)
+        v, sharp = np.zeros((k, len(slopes), self.count)), np.zeros((k, self.count))
+        u = np.zeros((k, len(at)))
         for family in range(self.count):
             mine = member == family
-            u, s, rows = np.linalg.svd(np.array(own)[:, mine].T)
-            v[:, :, family] = rows[: self.directions]
-            for i in range(min(self.directions, len(s))):
-                sharp[i, family] = s[i] / _SCATTER
-                g[i, :, family] = of_all[:, mine] @ u[:, i] / _SCATTER
-        return Weights(v, sharp, g, origin)
+            left, s, rows = np.linalg.svd(slopes[:, mine].T)
+            known = min(k, len(s))
+            v[:, :, family] = rows[:k]
+            sharp[:known, family] = s[:known] / _SCATTER
+            u[:known, mine] = left[:, :known].T / _SCATTER
+        return Weights(v, sharp, u, at)
 
-    def _at(self, place: Array) -> dict[str, float]:
-        """Shared parameters, from where they are; of noise, medians of priors."""
-        medians = {name: prior.median for name, prior in self.model.free_priors().items()}
-        given = zip(self.shared.items(), place, strict=True)
-        return medians | {name: float(np.exp(value) if positive else value) for (name, positive), value in given}
-
-    def _rough(self, data: Mapping[str, Any]) -> Array:
-        """Where shared parameters are by penalised least squares, all families alike; kappa at its prior's median."""
+    def _rough(self, data: Mapping[str, Any]) -> dict[str, float]:
+        """Shared parameters by penalised least squares, all families alike; noise and kappa at priors' medians."""
         from scipy.optimize import least_squares
 
-        priors = self.model.free_priors()
-        medians = np.array(
-            [np.log(priors[name].median) if log else priors[name].median for name, log in self.shared.items()]
-        )
-        free = np.array(list(self.shared.values()))
+        medians = {name: prior.median for name, prior in self.model.free_priors().items()}
+        names = [name for name, prior in self.model.free_priors().items() if prior.positive]
+        names = [name for name in names if name not in self.model.noise.parameters]
+        start, none = np.log([medians[name] for name in names]), dict.fromkeys(self.varied, 0.0)
+
+        def shared(logs: Array) -> dict[str, float]:
+            return medians | dict(zip(names, np.exp(logs).tolist(), strict=True))
 
         def errors(logs: Array) -> Array:
-            place = medians.copy()
-            place[free] = logs
-            law = np.log(self.model.law(data, self.parameters(self._at(place), dict.fromkeys(self.varied, 0.0))))
+            law = np.log(self.model.law(data, self.parameters(shared(logs), none)))
             left = np.clip((law - data["observed_log_loss"]) / _ROUGH, -1e6, 1e6)
-            return np.concatenate([np.nan_to_num(left, nan=1e6), (logs - medians[free]) / 0.5])
+            return np.concatenate([np.nan_to_num(left, nan=1e6), (logs - start) / 0.5])
 
-        found = medians.copy()
-        found[free] = least_squares(errors, medians[free], loss="soft_l1", max_nfev=50).x
-        return found
+        return shared(least_squares(errors, start, loss="soft_l1", max_nfev=50).x)
 
-    def z(self, ratio: Any, moved: Any, rest: Any, weights: Any, coordinate: Callable[..., Any]) -> Any:
+    def z(self, ratio: Any, shift: list[Any], rest: Any, weights: Any, coordinate: Callable[..., Any]) -> Any:
         """The standard normal z of what moves a loss, shape (varied, ..., family).
 
         Parameters
         ----------
         ratio : array, shape (varied, ..., 1)
             Spreads, in units of their priors' scales.
-        moved : array, shape (shared, ..., 1)
-            Shared parameters, less the origin: where these are positive, in logs.
+        shift : list of array, shape (..., family)
+            Of each direction, by how much shared parameters have moved it: U . (log law(p) - log law(p0)) / c.
         rest : array, shape (varied, ..., family)
             The e of each.
         weights : Weights
-            Of which ``v`` and ``g`` broadcast against these: NumPy's, or PyTensor's.
+            Of which ``v`` broadcasts against these: NumPy's, or PyTensor's.
         coordinate : callable
             From the number of a direction, and mean and standard deviation of its coordinate, to the coordinate.
         """
@@ -186,7 +170,7 @@ class FamilyModel:
         along: list[Any] = []
         z = rest
         for i in range(self.directions):
-            left, mean = weights.v[i] * ratio, (weights.g[i] * moved).sum(axis=0)
+            left, mean = weights.v[i] * ratio, shift[i]
             for value, before in zip(t, along, strict=True):
                 part = (left * before).sum(axis=0)
                 left, mean = left - part * before, mean + weights.sharp[i] * part * value
@@ -211,12 +195,13 @@ class FamilyModel:
             shared = {name: prior.random_variable(name) for name, prior in model.free_priors().items()}
             spreads = {name: model.families.prior(name).random_variable(f"{name}_spread") for name in self.varied}
             rest = {name: pm.Normal(f"{name}_rest", dims="family") for name in self.varied}
+            moved = (
+                np.log(model.law(given, self.parameters(shared, dict.fromkeys(self.varied, 0.0)))) - weights.log_loss
+            )
+            of_family = pt.eq(given[MEMBER][:, None], np.arange(self.count)).astype("float64")
             z = self.z(
                 pt.stack([spreads[name] / scales[name] for name in self.moving])[:, None],
-                (
-                    pt.stack([pt.log(shared[name]) if log else shared[name] for name, log in self.shared.items()])
-                    - weights.origin
-                )[:, None],
+                [(u * moved) @ of_family for u in (weights.u[i] for i in range(self.directions))],
                 pt.stack([rest[name] for name in self.moving]),
                 weights,
                 lambda i, mean, sd: pm.Normal(f"{DIRECTION}_{i}", mean, sd, dims="family"),
@@ -232,12 +217,16 @@ class FamilyModel:
     def log_factors(self, draws: Mapping[str, Array], data: Mapping[str, Any]) -> dict[str, Array]:
         """Logs of each family's factors, shape (draw, family), from draws (draw, ...) of what ``build`` has."""
         weights, scales = self.weights(data), self.model.families.scales
-        wide = weights._replace(v=weights.v[:, :, None], g=weights.g[:, :, None])
+        wide = weights._replace(v=weights.v[:, :, None])
+        shared = {name: draws[name][:, None] for name in self.model.free_priors()}
+        moved = (
+            np.log(self.model.law(data, self.parameters(shared, dict.fromkeys(self.varied, 0.0)))) - weights.log_loss
+        )
+        of_family = (data[MEMBER][:, None] == np.arange(self.count)).astype(float)
         rest = {name: draws[f"{name}_rest"] for name in self.varied}
-        place = np.array([np.log(draws[name]) if log else draws[name] for name, log in self.shared.items()])
         z = self.z(
             np.array([draws[f"{name}_spread"] / scales[name] for name in self.moving])[..., None],
-            (place.T - weights.origin).T[..., None],
+            [(u * moved) @ of_family for u in weights.u],
             np.array([rest[name] for name in self.moving]),
             wide,
             lambda i, mean, sd: draws[f"{DIRECTION}_{i}"],

@@ -82,28 +82,26 @@ def _compile_quickly(families: FamilyModel, data: Mapping[str, Any]) -> _Sampler
     from pytensor.graph import clone_replace
 
     model, count = families.model, families.count
-    names, terms, directions = list(data), len(model.law.terms), families.directions
-    moving, moved = len(families.moving), len(families.shared)
-    sizes = np.cumsum([len(names), terms, directions * moving * count, directions * count])
-    rows = [*sizes, sizes[-1] + directions * moved * count, sizes[-1] + directions * moved * count + moved]
+    names, terms, k = list(data), len(model.law.terms), families.directions
+    moving = len(families.moving)
+    own = len(names) + k + 1  # rows of which each run has its own
+    rows = np.cumsum([own, terms, k * moving * count, k * count])
 
     def matrix(data: Mapping[str, Any]) -> Array:
-        """The data, a row each, then rows of equal numbers: the centre of each term, and weights."""
-        constant = [coordinates.log_centre(model, data), *(part.ravel() for part in families.weights(data))]
+        """A row each: the data and the weights of runs; then, of equal numbers, centres of terms and other weights."""
+        weights = families.weights(data)
+        constant = [coordinates.log_centre(model, data), weights.v.ravel(), weights.sharp.ravel()]
         wide = np.tile(np.concatenate(constant)[:, None], len(data[MEMBER]))
-        return np.vstack([*(data[name] for name in names), wide])
+        return np.vstack([*(data[name] for name in names), weights.u, weights.log_loss, wide])
 
     given = pytensor.shared(matrix(data), name="data", shape=(int(rows[-1]), None))
-    v, sharp, g, origin = (given[low:high, 0] for low, high in pairwise(rows[1:]))
+    v, sharp = (given[low:high, 0] for low, high in pairwise(rows[1:]))
     weights = Weights(
-        v.reshape((directions, moving, count)),
-        sharp.reshape((directions, count)),
-        g.reshape((directions, moved, count)),
-        origin,
+        v.reshape((k, moving, count)), sharp.reshape((k, count)), given[len(names) : own - 1], given[own - 1]
     )
     built = families.build(data, weights)
     shared, spreads = list(model.free_priors()), [f"{name}_spread" for name in families.varied]
-    vectors = [*(f"{name}_rest" for name in families.varied), *(f"{DIRECTION}_{i}" for i in range(directions))]
+    vectors = [*(f"{name}_rest" for name in families.varied), *(f"{DIRECTION}_{i}" for i in range(k))]
     scalars = len(shared) + len(spreads)
     n = scalars + count * len(vectors)
     parts = {name: slice(scalars + i * count, scalars + (i + 1) * count) for i, name in enumerate(vectors)}

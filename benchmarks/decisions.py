@@ -156,6 +156,10 @@ def rows_of(case: Case, before: Case) -> tuple[list[dict[str, Any]], list[dict[s
     for (verb, what, ours), (_, _, right) in zip(*ours_and_true, strict=True):
         bands.append({"verb": verb, "what": what, **held(ours, float(np.asarray(right).item()))})
     noise = case.sigma * np.random.default_rng([case.seed, 1]).standard_normal()
+    lower = 0.95 * float(case.runs["loss"].min())
+    takes = fs.compute_to(case.fit, lower, kind="run", random_seed=case.seed).draws["compute"]
+    right = fs.compute_to(case.point, lower * np.exp(-noise)).draws["compute"].item()
+    bands.append({"verb": "compute_to", "what": "the same of a run", **held(takes, right)})
     planned = float(loss_of(case.point, PLANNED) * np.exp(noise))
     scores = fs.score_frozen(fs.freeze(case.fit, PLANNED, random_seed=case.seed), planned).scores
     kept = {f"{band:g}": float(scores[f"covered_{100 * band:.0f}"].iloc[0]) for band in BANDS}

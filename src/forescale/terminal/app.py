@@ -41,7 +41,11 @@ class _Commands(TyperGroup):
         """List the commands by what they are for."""
         width = max(map(len, self.commands))
         for heading in (FIT, DECIDE, DOUBT, BEYOND, SHELVES):
-            of = {name: each for name, each in self.commands.items() if each.rich_help_panel == heading}
+            of = {
+                name: each
+                for name, each in self.commands.items()
+                if getattr(each, "rich_help_panel", None) == heading  # typer's commands have one
+            }
             with formatter.section(heading):
                 formatter.write_dl(
                     [

@@ -9,6 +9,8 @@ they were trained on, so that each training set has links and a loss law of its 
 For every training set and task the link is fitted to the runs below a billion parameters. Scored are bands of accuracy
 of the nine larger runs,
 
+with the drift of the link learned without that task from the runs below 412M (``link_drift.py``), and without any,
+
 - at their measured loss, so that the link alone is scored;
 - at a loss forecast by the law fitted to the same small runs (``--law``), drift and noise included: the whole chain.
 
@@ -36,6 +38,7 @@ What it showed: README.md beside this file.
 
 from __future__ import annotations
 
+import tomllib
 import warnings
 from pathlib import Path
 from typing import Any
@@ -46,9 +49,12 @@ from measure import conclude, load_average, parser, print_table
 from scipy.optimize import least_squares
 
 import forescale as fs
-from forescale.belief.link_model import SCATTER, draw_hits
+from forescale.belief.discrepancy import Discrepancy
+from forescale.belief.link_model import SCATTER, draw_hits, wandered
+from forescale.laws.links import floor
 from forescale.numbers.uniformity import chi2_p, coverage, ecdf_p, spaced
 
+DRIFT = Path(__file__).parent.parent / "models" / "drift" / "links.toml"
 SMALL = 1e9
 PROBS = (0.5, 0.8, 0.9)
 BOOTSTRAP = 100
@@ -148,11 +154,18 @@ def of_training_set(table: fs.Outcomes, law: str, links: tuple[str, ...], settin
                 if values.dims
             }
             order = rng.permutation(len(flat["middle"]))
+            mixed = {name: v[order] for name, v in flat.items()}
+            low, strayed = floor(mixed, came.column("chance")), drift(link, task, len(order), rng)
             for source, loss in losses.items():
-                centre = found.model.curve(loss, {name: v[order] for name, v in flat.items()}, came.column("chance"))
-                _, share = draw_hits(centre, flat[SCATTER][order], came.column("items"), rng)
-                draws[link, source] = share
-        if len(draws) < 2 * len(links):
+                centre = found.model.curve(loss, mixed, came.column("chance"))
+                by = {link: centre}
+                if strayed is not None:
+                    below = np.maximum(seen.column("loss").min() - loss, 0.0)
+                    by[f"{link} with drift"] = wandered(centre, low, strayed[:, None] * below)
+                for name, about in by.items():
+                    _, share = draw_hits(about, mixed[SCATTER], came.column("items"), rng)
+                    draws[name, source] = share
+        if {link for link, _ in draws} & set(links) != set(links):
             continue
         refits = published_link(seen.column("loss"), 1 - seen.column("accuracy"), rng)
         draws |= {("published", source): published_draws(refits, loss, rng) for source, loss in losses.items()}
@@ -170,6 +183,16 @@ def of_training_set(table: fs.Outcomes, law: str, links: tuple[str, ...], settin
         direct = score(truth, published_draws(refits, loss, rng))
         rows.append(direct.assign(link="published, of the mean", loss=source, **sized))
     return pd.concat(rows, ignore_index=True), failed
+
+
+def drift(link: str, task: str, draws: int, rng: np.random.Generator) -> Any:
+    """Draws of the drift by which forecasts of a task are judged, learned from other tasks; one bias for all tasks."""
+    learned = tomllib.loads(DRIFT.read_text(encoding="utf-8")).get(link, {}).get("without", {})
+    if task not in learned:
+        return None
+    of = Discrepancy.from_table({"drift": learned[task]}).drift
+    bias = of.bias.sample(draws, np.random.default_rng(7))
+    return bias + of.scale.sample(draws, rng) * rng.standard_normal(draws)
 
 
 def _tasks(rows: list[pd.DataFrame]) -> list[str]:

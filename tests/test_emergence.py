@@ -90,7 +90,7 @@ def test_runs_of_the_sampler_that_disagree_are_refused(smooth, monkeypatch):
     monkeypatch.setattr(
         "forescale.accuracy.emergence._weighed", lambda *given: (smooth.smooth, shifted, smooth.log_evidence)
     )
-    with pytest.raises(fs.ConvergenceError, match="R-hat above 1.05 of the broken link: jump") as refused:
+    with pytest.raises(fs.ConvergenceError, match="R-hat above 1.1 of the broken link: jump") as refused:
         fs.emergence(exact_match(5, 3.6, 2.0), 5)
     assert isinstance(refused.value.fit, fs.Emergence)
 

@@ -12,10 +12,10 @@ import pandas as pd
 import xarray as xr
 
 from forescale.accuracy.link_fit import LinkFit
-from forescale.belief.link_model import SCATTER, draw_hits
+from forescale.belief.link_model import SCATTER, draw_hits, wandered
 from forescale.errors import ForescaleWarning, ModelError
 from forescale.estimates.draws import INTERVAL_KIND, Estimate, check_kind, interval_rows, long_table
-from forescale.laws.links import PARAMETERS
+from forescale.laws.links import PARAMETERS, floor
 from forescale.seeds import as_seed
 from forescale.units import format_quantity
 from forescale.verbs.forecast import forecast
@@ -23,7 +23,8 @@ from forescale.verbs.forecast import forecast
 #: What a band is of.
 KINDS = {
     "mean": "the link's curve at the loss law's curve",
-    "run": "a new run: at the loss of a new run, its scatter about the link, and the chance of its items",
+    "run": "a new run: at the loss of a new run, the link's drift below the losses fitted, its scatter about the link, "
+    "and the chance of its items",
 }
 _OFF = 0.05  # of log loss, in the median over runs: more than laws are off where they were fitted
 #: The row of tables for the mean over tasks.
@@ -134,7 +135,8 @@ def downstream(
     """Forecast accuracy at points: a law's posterior of loss, through the posterior of links.
 
     For each draw, ``mean = p(law(inputs))``, p the link's curve, and ``run = hits / items`` of a run whose loss is a
-    draw of kind ``run`` of `forecast`, with discrepancy and noise, ``hits ~ BetaBinomial(items, p M, (1 - p) M)``.
+    draw of kind ``run`` of `forecast`, with discrepancy and noise, ``hits ~ BetaBinomial(items, q M, (1 - q) M)``, q
+    the link's curve at that loss and, below the losses that the links were fitted to, its drift (`LinkModel`).
 
     Parameters
     ----------
@@ -176,12 +178,15 @@ def downstream(
     rng = np.random.default_rng(as_seed(random_seed))
     warn_of_another_loss(links, source)
     at_loss = forecast(source, points, random_seed=rng, **inputs)
-    posterior, losses = paired(links.posterior[[*PARAMETERS, SCATTER]], at_loss.draws, rng)
+    drawn = links.posterior[[*PARAMETERS, SCATTER]].assign(drift=links.drift)
+    posterior, losses = paired(drawn, at_loss.draws, rng)
     chance, items = links.posterior["chance"], links.posterior["items"]
     dims = ("chain", "draw", "task", "point")
     draws = xr.Dataset({"mean": links.model.curve(losses["mean"], posterior, chance).transpose(*dims)})
     if "run" in losses:
-        centre = links.model.curve(losses["run"], posterior, chance).transpose(*dims)
+        below = np.maximum(links.posterior["lowest_loss"] - losses["run"], 0.0)
+        curve = links.model.curve(losses["run"], posterior, chance)
+        centre = wandered(curve, floor(posterior, chance), posterior["drift"] * below).transpose(*dims)
         scatter = posterior[SCATTER].transpose("chain", "draw", "task").values[..., None]
         _, share = draw_hits(centre.values, scatter, items.values[:, None], rng)
         draws["run"] = centre.copy(data=share)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from forescale.accuracy.break_model import JUMP, bent
 from forescale.accuracy.link_fit import task_data
 from forescale.belief.catalog import load_link
-from forescale.belief.link_model import LinkModel
+from forescale.belief.link_model import LinkModel, loss_of_hits
 from forescale.belief.priors import Prior
 from forescale.errors import ConvergenceError, DataError
 from forescale.estimates.draws import INTERVAL_KIND, band, interval_rows
@@ -31,12 +31,13 @@ Data = Mapping[str, Any]
 ONSET = 0.05
 #: Probability, beforehand, of a break with a steeper slope below it: an even chance of a break, and then of either way.
 BEFOREHAND = 0.25
+#: Posterior probability from which a sentence calls for a break.
+SURE = 0.95
 MODELS = ("smooth", "broken")
 _EDGE = 3  # runs on either side of a break, without which it could not be told from an end
-_SURE = 0.95  # posterior probability from which a sentence calls for a break
 _RUNS = 4  # of the sampler, each of which is a chain of the posterior
 _AGAIN = 4  # times as many draws where the first did not agree
-_R_HAT, _SE = 1.05, 0.05  # of draws, and of the probability; above which runs of the sampler disagree
+_R_HAT, _SE = 1.1, 0.05  # of draws, and of the probability; above which runs of the sampler disagree
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,7 +130,7 @@ class Emergence:
         """
         at = xr.DataArray(np.atleast_1d(np.asarray(loss, dtype=float)), dims="point")
         smooth, other, chance = self.smooth, self.broken, float(self.data["chance"][0])
-        below = bent(at, other["break_at"], other["jump"], _anchor(self.data))
+        below = bent(at, other["break_at"], other["jump"], loss_of_hits(self.data))
         found = {
             "token": self.model.link.share(at, smooth["middle"], smooth["span"]),
             "answer": self.model.curve(at, smooth, chance),
@@ -160,7 +161,7 @@ class Emergence:
         here, sure, tokens = self.draws, self.probability, self.model.answer_tokens
         rise = f"a smooth rise of tokens, of which all {tokens} must be right," if tokens > 1 else "a smooth rise"
         told = f"probability {sure:.3f} ± {self.probability_se:.3f}, {BEFOREHAND} beforehand"
-        if sure >= _SURE:
+        if sure >= SURE:
             return (
                 f"{self.task} calls for a break: a link that is {band(here['steeper'], '{:.1f}'.format)} times steeper "
                 f"below loss {band(here['break_at'], '{:.2f}'.format)} ({told})."
@@ -265,7 +266,7 @@ def emergence(
 def _weighed(model: LinkModel, data: Data, draws: int, seed: int) -> tuple[xr.Dataset, xr.Dataset, xr.DataArray]:
     """Draws of the smooth link and of that with a break, and the log evidence of both."""
     ordered = np.sort(data["loss"])
-    anchor, place = _anchor(data), Prior("uniform", lower=float(ordered[_EDGE]), upper=float(ordered[-1 - _EDGE]))
+    anchor, place = loss_of_hits(data), Prior("uniform", lower=float(ordered[_EDGE]), upper=float(ordered[-1 - _EDGE]))
     further = {"smooth": {}, "broken": {"break_at": place, "jump": JUMP}}
 
     def log_likelihood(free: Mapping[str, Array]) -> Array:
@@ -284,11 +285,6 @@ def _weighed(model: LinkModel, data: Data, draws: int, seed: int) -> tuple[xr.Da
         log_evidence.append([run.log_evidence for run in runs])
     by_model = xr.DataArray(np.transpose(log_evidence), dims=("chain", "model"), coords={"model": list(MODELS)})
     return found[0], found[1], by_model
-
-
-def _anchor(data: Data) -> float:
-    """Mean loss of what is right: there runs tell most of a link."""
-    return float((data["loss"] * data["hits"]).sum() / data["hits"].sum())
 
 
 def _of_break(log_evidence: Array) -> Any:

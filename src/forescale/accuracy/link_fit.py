@@ -25,6 +25,7 @@ from forescale.tables.outcomes import Outcomes, as_outcomes
 QUANTITIES = {"middle": "{:.2f}", "span": "{:.2f}", "floor": "{:.3f}", "ceiling": "{:.2f}", SCATTER: "{:.3f}"}
 #: Mean acceptance of sampling: posteriors of links that runs show little of are curved, and want short steps.
 ACCEPT = 0.99
+_DRIFT = 13  # stream of random numbers, apart from those of the sampler
 _LEAST = 5  # runs of a task: as many as a link has parameters with their scatter
 
 
@@ -79,6 +80,18 @@ class LinkFit:
         at = values if isinstance(values, xr.DataArray) or values.ndim == 0 else xr.DataArray(values, dims="point")
         found: xr.DataArray = self.model.curve(at, self.posterior, self.posterior["chance"])
         return found
+
+    @property
+    def drift(self) -> xr.DataArray:
+        """Draws of the log odds by which a new run is off for each nat below the lowest loss fitted; see `LinkModel`.
+
+        Dims ("chain", "draw", "task"), zero where the model has no drift. One belongs to each draw of the posterior,
+        the same in each call, so that forecasts of one fit err together.
+        """
+        sizes = self.posterior.sizes
+        shape = (sizes["chain"], sizes["draw"], sizes["task"])
+        drawn = self.model.drift_draws(shape, np.random.default_rng([self.seed, _DRIFT]))
+        return xr.DataArray(drawn, dims=("chain", "draw", "task"), coords={"task": self.posterior["task"]})
 
     def table(self, prob: float = 0.9) -> pd.DataFrame:
         """Bands of each task's link.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from forescale.belief.discrepancy import Discrepancy
 from forescale.belief.model_card import priors_of
 from forescale.belief.priors import Prior
 from forescale.errors import ModelError
@@ -20,10 +21,11 @@ Array = NDArray[np.float64]
 
 #: Standard deviation, where accuracy is one half, of runs of one loss about the link, beside what items explain.
 SCATTER = "scatter"
-_KEYS = {"name", "title", "description", "link", "priors", "answer_tokens"}
+_KEYS = {"name", "title", "description", "link", "priors", "answer_tokens", "discrepancy"}
 _START = (0.02, 0.9)  # shares of the way from chance to 1 at which chains may start
 _CURVE = ("middle", "span", "top")  # the parameters that the sampler moves in other coordinates
 _LEAST = 1e-300  # share of the way, so that its logarithm is one
+_MOST = 50.0  # log odds that a drift may add: more is 0 or 1
 _EDGE = 1e-9  # a chance of success of 0 or 1 has a logarithm that is none
 _LEAST_SCATTER = 1e-4  # far below what items show; with less, gamma functions lose the digits that tell runs apart
 
@@ -51,11 +53,15 @@ class LinkModel:
         How many tokens an answer has, all of which must be right (exact match); 1 where accuracy itself is on the
         link. With more, share is that of a token to their power, middle and span are of a token, and top is still of
         accuracy.
+    discrepancy : Discrepancy
+        How far accuracy may be from the link below the losses fitted: a drift, or none. With it, the log odds of a new
+        run's share of the way from the floor to 1 are off by ``(bias + scale z) d``, d in nats below the lowest loss
+        fitted, z standard normal and one for each task; the draw of bias serves all tasks.
 
     Raises
     ------
     ModelError
-        If a prior is missing or unknown.
+        If a prior is missing or unknown, or the discrepancy is not a drift.
     """
 
     name: str
@@ -64,8 +70,11 @@ class LinkModel:
     title: str = ""
     description: str = ""
     answer_tokens: int = 1
+    discrepancy: Discrepancy = field(default=Discrepancy())
 
     def __post_init__(self) -> None:
+        if self.discrepancy.structured:
+            raise ModelError(f"link model {self.name!r}: the discrepancy of a link is a drift, not a structured one")
         if isinstance(self.answer_tokens, bool) or not (
             isinstance(self.answer_tokens, int) and self.answer_tokens >= 1
         ):
@@ -117,10 +126,9 @@ class LinkModel:
                 f"missing: {', '.join(missing) or 'none'}"
             )
         words = {key: card.get(key, "").strip() for key in ("title", "description")}
-        tokens = card.get("answer_tokens", 1)
-        return cls(
-            card.get("name", name), get_link(card["link"]), priors_of(card["priors"]), **words, answer_tokens=tokens
-        )
+        further = {"answer_tokens": card.get("answer_tokens", 1)}
+        further["discrepancy"] = Discrepancy.from_table(card.get("discrepancy", {}))
+        return cls(card.get("name", name), get_link(card["link"]), priors_of(card["priors"]), **words, **further)
 
     def to_toml(self) -> str:
         """The text of its card."""
@@ -128,11 +136,16 @@ class LinkModel:
 
         priors = {name: prior.to_table() for name, prior in self.priors.items()}
         words = {"name": self.name, "title": self.title, "description": self.description, "link": self.link.name}
-        return tomli_w.dumps({**words, "answer_tokens": self.answer_tokens, "priors": priors})
+        further = {"discrepancy": self.discrepancy.to_table()} if self.discrepancy else {}
+        return tomli_w.dumps({**words, "answer_tokens": self.answer_tokens, "priors": priors, **further})
 
     def with_priors(self, **priors: Prior) -> LinkModel:
         """The same with other priors, named by parameter."""
         return replace(self, name=f"{self.name} (own priors)", priors={**self.priors, **priors})
+
+    def with_discrepancy(self, discrepancy: Discrepancy | None) -> LinkModel:
+        """The same with another discrepancy, or none."""
+        return replace(self, discrepancy=discrepancy or Discrepancy())
 
     def build(self, data: Mapping[str, Any]) -> Any:
         """The PyMC model of the hits of runs, which holds the data under their names: loss, chance, items, hits."""
@@ -160,13 +173,7 @@ class LinkModel:
 
     def log_density(self, values: Mapping[str, Any], data: Mapping[str, Any]) -> Array:
         """Log probability of the hits of each run, shape (..., run), under parameters of shape (..., 1)."""
-        from scipy.special import gammaln  # as SciPy's beta-binomial, in a third of its time
-
-        hits, items = data["hits"], data["items"]
-        alpha, beta = concentrations(self.curve(data["loss"], values, data["chance"]), values[SCATTER])
-        ways = gammaln(items + 1) - gammaln(hits + 1) - gammaln(items - hits + 1)
-        hit, missed = gammaln(hits + alpha) - gammaln(alpha), gammaln(items - hits + beta) - gammaln(beta)
-        return np.asarray(ways + hit + missed + gammaln(alpha + beta) - gammaln(items + alpha + beta))
+        return log_density(self.curve(data["loss"], values, data["chance"]), values[SCATTER], data)
 
     def _coordinates(self, given: Mapping[str, Any], link: Link) -> tuple[dict[str, Any], Any]:
         """Middle, span and top from what the sampler moves in, and the log of the Jacobian.
@@ -181,7 +188,7 @@ class LinkModel:
         import pymc as pm
 
         log, usual = pm.math.log, self.priors["span"].median
-        at = (given["loss"] * given["hits"]).sum() / given["hits"].sum()
+        at = loss_of_hits(given)
         above = pm.math.clip(given["hits"].sum() / given["items"].sum() - given["chance"].mean(), *_START)
         z_w, z_span, z_t = (pm.Flat(name, initval=0.0) for name in ("z_w", "z_span", "z_t"))
         w, t = pm.math.sigmoid(pm.math.logit(above) + pm.math.sinh(z_w)), pm.math.sigmoid(z_t)
@@ -192,6 +199,14 @@ class LinkModel:
         log_jacobian = log(1 - w) - log(top) + log(span) - log(link.rate * s * link.steepness(s))
         log_jacobian += log(w) + log(1 - w) + log(pm.math.cosh(z_w)) + log(span) + log(t) + log(1 - t)
         return {"middle": middle, "span": span, "top": top}, log_jacobian
+
+    def drift_draws(self, shape: tuple[int, int, int], rng: np.random.Generator) -> Array:
+        """Log odds by which a new run is off for each nat below the losses fitted, of a shape (chain, draw, task)."""
+        if (drift := self.discrepancy.drift) is None:
+            return np.zeros(shape)
+        bias = drift.bias.sample(shape[0] * shape[1], rng).reshape(*shape[:2], 1)
+        scale = drift.scale.sample(int(np.prod(shape)), rng).reshape(shape)
+        return np.asarray(bias + scale * rng.standard_normal(shape))
 
     def prior_draws(self, draws: int, rng: np.random.Generator) -> dict[str, Array]:
         """Independent draws of all parameters, shape (draws,) each."""
@@ -209,11 +224,35 @@ class Builder:
         return LinkModel.from_toml(self.card).build(data)
 
 
+def log_density(centre: Any, scatter: Any, data: Mapping[str, Any]) -> Array:
+    """Log probability of hits in items about a chance of success: as SciPy's beta-binomial, in a third of its time."""
+    from scipy.special import gammaln
+
+    hits, items = data["hits"], data["items"]
+    alpha, beta = concentrations(centre, scatter)
+    ways = gammaln(items + 1) - gammaln(hits + 1) - gammaln(items - hits + 1)
+    hit, missed = gammaln(hits + alpha) - gammaln(alpha), gammaln(items - hits + beta) - gammaln(beta)
+    return np.asarray(ways + hit + missed + gammaln(alpha + beta) - gammaln(items + alpha + beta))
+
+
+def loss_of_hits(data: Mapping[str, Any]) -> Any:
+    """Mean loss of what is right, where runs tell most of a link; of all items where nothing is."""
+    right = data["hits"] + 1e-6 * data["items"]
+    return (data["loss"] * right).sum() / right.sum()
+
+
 def concentrations(centre: Any, scatter: Any) -> tuple[Any, Any]:
     """Both concentrations of the beta distribution of a run's chance of success; never quite zero."""
     total = 1 / (4 * (scatter**2 + _LEAST_SCATTER**2))
     inside = _EDGE + (1 - 2 * _EDGE) * centre
     return inside * total, (1 - inside) * total
+
+
+def wandered(accuracy: Any, low: Any, log_odds: Any) -> Any:
+    """Accuracy whose share of the way from the floor ``low`` to 1 has so much more log odds."""
+    share = (accuracy - low) / (1 - low)
+    raised = share * np.exp(np.clip(log_odds, -_MOST, _MOST))
+    return low + (1 - low) * raised / (1 - share + raised)
 
 
 def draw_hits(centre: Array, scatter: Array, items: Array, rng: np.random.Generator) -> tuple[Array, Array]:

@@ -96,17 +96,16 @@ def temper_priors(
     Tempered
         Draws and the evidence, of this one run; how far runs differ is their error.
     """
+    ends = {name: prior.support for name, prior in priors.items()}
 
-    def prior(z: Array) -> Array:
-        free, log_jacobian = _from_line(priors, z)
-        return _no_nan(sum((prior.logpdf(free[name]) for name, prior in priors.items()), log_jacobian))
-
-    def likelihood(z: Array) -> Array:
+    def densities(z: Array) -> tuple[Array, Array]:
+        free, log_jacobian = _from_line(ends, z)
+        at_prior = sum((prior.logpdf(free[name]) for name, prior in priors.items()), log_jacobian)
         with np.errstate(all="ignore"):
-            return _no_nan(log_likelihood(_from_line(priors, z)[0]))
+            return _no_nan(at_prior), _no_nan(log_likelihood(free))
 
-    z = _to_line(priors, {name: prior.sample(draws, rng) for name, prior in priors.items()})
-    at_prior, at_data = prior(z), likelihood(z)
+    z = _to_line(ends, {name: prior.sample(draws, rng) for name, prior in priors.items()})
+    at_prior, at_data = densities(z)
     power, log_evidence, stride = 0.0, 0.0, 1.0
     while power < 1:
         step = _next(at_data, 1 - power)
@@ -118,19 +117,18 @@ def temper_priors(
         others = z.copy()
         for _ in range(_LAST_MOVES if power >= 1 else _MOVES):
             there = z + _difference(others, stride, rng)
-            prior_there, data_there = prior(there), likelihood(there)
+            prior_there, data_there = densities(there)
             gain = prior_there - at_prior + power * (data_there - at_data)
             moved = np.log(rng.uniform(size=draws)) < gain
             z[moved], at_prior[moved], at_data[moved] = there[moved], prior_there[moved], data_there[moved]
             stride *= float(np.exp(moved.mean() - 0.25))
-    return Tempered(_from_line(priors, z)[0], log_evidence)
+    return Tempered(_from_line(ends, z)[0], log_evidence)
 
 
-def _from_line(priors: Mapping[str, Prior], z: Array) -> tuple[dict[str, Array], Array]:
+def _from_line(ends: Mapping[str, tuple[float, float]], z: Array) -> tuple[dict[str, Array], Array]:
     """Parameters from points on the line, shape (draw, parameter), and the log of the Jacobian."""
     free, log_jacobian = {}, np.zeros(len(z))
-    for (name, prior), at in zip(priors.items(), z.T, strict=True):
-        low, high = prior.support
+    for (name, (low, high)), at in zip(ends.items(), z.T, strict=True):
         if np.isfinite([low, high]).all():
             free[name] = low + (high - low) * expit(at)
             log_jacobian += np.log(high - low) - np.logaddexp(0, at) - np.logaddexp(0, -at)
@@ -142,11 +140,11 @@ def _from_line(priors: Mapping[str, Prior], z: Array) -> tuple[dict[str, Array],
     return free, log_jacobian
 
 
-def _to_line(priors: Mapping[str, Prior], draws: Mapping[str, Array]) -> Array:
+def _to_line(ends: Mapping[str, tuple[float, float]], draws: Mapping[str, Array]) -> Array:
     """Prior draws where each parameter runs from minus to plus infinity, shape (draw, parameter)."""
     columns = []
-    for name, prior in priors.items():
-        values, (low, high) = draws[name], prior.support
+    for name, (low, high) in ends.items():
+        values = draws[name]
         if np.isfinite([low, high]).all():
             share = np.clip((values - low) / (high - low), 1e-12, 1 - 1e-12)
             columns.append(np.log(share) - np.log1p(-share))
@@ -163,8 +161,8 @@ def _next(log_likelihood: Array, most: float) -> float:
     """The largest rise of the power that leaves ``_KEPT`` of the particles in effect."""
 
     def effective(step: float) -> float:
-        weights = step * (log_likelihood - log_likelihood.max())
-        return float(np.exp(2 * logsumexp(weights) - logsumexp(2 * weights))) / len(weights)
+        weights = np.exp(step * (log_likelihood - log_likelihood.max()))
+        return float(weights.sum() ** 2 / (weights @ weights)) / len(weights)
 
     if effective(most) >= _KEPT:
         return most

@@ -17,7 +17,8 @@ Run::
 
     python benchmarks/families.py --tables FOLDER --json families.json
 
-With --smoke one small cut of pile_families is fitted briefly, by power_n. What it showed: README.md beside this file.
+With --smoke one simulated table is fitted briefly, by a model that the tests have compiled. What it showed: README.md
+beside this file.
 """
 
 from __future__ import annotations
@@ -31,6 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from measure import conclude, load_average, parser, print_table
+from populations import USUAL, card, simulated
 
 import forescale as fs
 from forescale.belief.catalog import DEFAULT_MODEL
@@ -38,7 +40,7 @@ from forescale.families.model import with_usual_spreads
 
 FAMILIES = ["Cerebras-GPT", "Cerebras-GPT-muP", "Pythia", "Pythia-deduped"]
 SMALL = "power_n"  # the card that a ladder of four runs can be fitted by
-SMOKE = {"draws": 500, "tune": 300}
+SMOKE = {"draws": 500, "tune": 500}
 MEANS = ["covered_50", "covered_90", "width", "interval_score", "crps", "bias"]
 
 
@@ -47,15 +49,15 @@ class Design(NamedTuple):
 
     name: str
     runs: fs.Observations
-    cards: list[str]
+    cards: list[str | fs.Model]
     by: str
     within: str | None
     cuts: list[float]
 
 
-def designs(card: str, folder: Path | None, losses: list[str]) -> Iterator[Design]:
+def designs(usual: str, folder: Path | None, losses: list[str]) -> Iterator[Design]:
     """What is forecast."""
-    pile, cards = fs.load_dataset("pile_families").where(family=FAMILIES), [card, SMALL]
+    pile, cards = fs.load_dataset("pile_families").where(family=FAMILIES), [usual, SMALL]
     yield Design("pile_families, new ladder", pile, cards, "n_params", "family", [1.4e9])  # four runs of each
     yield Design("pile_families, alike", pile, cards, "n_params", None, [1.4e9, 3e9])
     if folder is None:
@@ -65,21 +67,22 @@ def designs(card: str, folder: Path | None, losses: list[str]) -> Iterator[Desig
         frame = gadre[["family", "n_params", "n_tokens"]].assign(loss=gadre[f"loss_{loss}"])
         runs = fs.Observations.from_frame(frame, name=f"gadre {loss}", counts_embeddings=True)
         some = [float(np.quantile(runs.column("flops"), 0.4))]
-        yield Design(f"gadre {loss}, new ladder", runs, [card], "flops", "family", some)
-        yield Design(f"gadre {loss}, alike", runs, [card], "flops", None, some)
+        yield Design(f"gadre {loss}, new ladder", runs, [usual], "flops", "family", some)
+        yield Design(f"gadre {loss}, alike", runs, [usual], "flops", None, some)
 
 
 def scored(design: Design, settings: dict[str, int]) -> pd.DataFrame:
     """A row for each forecaster and held-out run that all forecast."""
-    pooled = [replace(with_usual_spreads(fs.load_model(card)), name=f"pooled {card}") for card in design.cards]
-    complete = [replace(fs.load_model(card), name=f"complete {card}") for card in design.cards[:1]]
+    models = [fs.load_model(one) for one in design.cards]
+    pooled = [replace(with_usual_spreads(model), name=f"pooled {model.name}") for model in models]
+    complete = [replace(model.with_families(), name=f"complete {model.name}") for model in models[:1]]
     found = fs.backtest(
         design.runs,
         pooled if settings else [*pooled, *complete],
         by=design.by,
         within=design.within,
         cuts=design.cuts,
-        baselines=("separate",),
+        baselines=() if settings else ("separate",),
         random_seed=1,
         workers=1,
         progress=False,
@@ -121,8 +124,9 @@ def main() -> None:
     arguments.add_argument("--only", metavar="WORD", default="", help="designs whose name has this word")
     given, load = arguments.parse_args(), load_average()
     if given.smoke:
-        runs = fs.load_dataset("pile_families").where(family=FAMILIES[::2])
-        asked = [Design("two families, alike", runs, [SMALL], "n_params", None, [1.4e9])]
+        runs, _ = simulated(card(USUAL), np.random.default_rng(1))
+        runs = runs.where((runs.labels("family") == "family 1") | (runs.column("n_params") < 5e9))  # one to be cut
+        asked = [Design("simulated, new ladder", runs, [card(USUAL)], "n_params", "family", [5e9])]
     else:
         asked = [one for one in designs(given.card, given.tables, given.losses) if given.only in one.name]
     found = [row for design in asked for row in told(scored(design, SMOKE if given.smoke else {}))]

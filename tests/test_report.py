@@ -214,6 +214,13 @@ class TestDecisions:
         assert "loss=[2, 1.5]," in again
         assert "demand=[2e12]," in again
 
+    def test_budgets_below_all_runs_have_a_report_too(self, hoffmann_fit):
+        question = ask(hoffmann_fit, "1e14")
+        assert "pay for no run" in said(planned.plan(question), "plan")
+        told = choices.target(question)
+        assert {row[1] for row in part(told, "target", Table).rows} == {"mean"}
+        assert "Nothing is said of a new run: most runs of" in said(told, "target")
+
     def test_what_more_is_worth_is_what_returns_says(self, made, hoffmann_fit):
         gains = fs.returns(hoffmann_fit, compute=BUDGETS[-1:]).table(0.9).query("quantity == 'gain'")["median"]
         rows = part(made, "returns", Table).rows

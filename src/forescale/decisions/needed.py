@@ -10,14 +10,14 @@ import pandas as pd
 from forescale.errors import DataError, ModelError
 from forescale.estimates.draws import Estimate
 from forescale.laws import Law
-from forescale.numbers.budgets import POOL, Array
+from forescale.numbers.budgets import POOL, Array, with_pool
 from forescale.numbers.optimum import MOST_FLOPS, Values, has_closed_form, log_compute_to, log_optimal_size
 from forescale.units import CostModel
-from forescale.verbs.allocate import allocate, law_values
+from forescale.verbs.allocate import law_values
 from forescale.verbs.forecast import forecast
 
-#: Budgets along which a run is followed: from the least, in FLOPs, so many in a decade, with a best split found once in
-#: each decade, since it hardly bends between.
+#: Budgets along which a run is followed, so many in a decade, with a best split found once in each, since it hardly
+#: bends between; and from where on, in FLOPs, where no runs were fitted.
 _LEAST, _PER_DECADE = 1e12, 16
 
 
@@ -60,12 +60,14 @@ def needed_by_run(
     """Find the least compute with which a new run has losses, and say what is in such a run.
 
     The run of each budget has the median best split of it. A draw has one drift and one noise for all budgets, so that
-    its loss is a curve, whose first crossing is looked for from small budgets on.
+    its loss is a curve, whose first crossing is looked for from the compute of the smallest run fitted on: below it a
+    drift grows as it does beyond the largest. Draws in which noise alone gets there count with that compute.
 
     Raises
     ------
     DataError, ModelError
-        If a run's noise is not known without its standard error, or not at all.
+        If a run's noise is not known without its standard error, or not at all, or most of the smallest runs have a
+        loss already.
     """
     if source.noise is None:
         raise ModelError(
@@ -89,10 +91,10 @@ def needed_by_run(
         log_loss = log_loss + departure.transpose("chain", "draw", "point").to_numpy()
     told = forecast(source, inputs.iloc[:1], random_seed=0).kinds["run"]
     log_flops = np.log(path["flops"].to_numpy())
+    if (soon := np.median(log_loss[..., 0]) <= log_losses).any():
+        least = float(np.exp(log_losses[soon].min()))
+        raise DataError(f"most runs of {path['flops'][0]:.3g} FLOPs have a loss of {least:.4g}; ask for less")
     compute = np.exp(np.stack([_first(log_flops, log_loss, target) for target in log_losses], axis=-1))
-    if (compute == 0).any():
-        least = float(np.exp(log_losses[(compute == 0).any(axis=(0, 1))].min()))
-        raise DataError(f"a run of {_LEAST:g} FLOPs may have a loss of {least:.4g}; ask for less")
     found = {"compute": compute}
     for name in ("n_params", "n_tokens"):
         if name in inputs:
@@ -102,17 +104,35 @@ def needed_by_run(
 
 
 def _path(source: Estimate, cost: CostModel, pool: float | None) -> pd.DataFrame:
-    """The run of each budget: flops, and the law's inputs."""
-    low, high = np.log10(_LEAST), np.log10(MOST_FLOPS)
-    flops = 10.0 ** np.linspace(low, high, round((high - low) * _PER_DECADE) + 1)
-    path = pd.DataFrame({"flops": flops})
+    """The run of each budget: flops, and the law's inputs; from the smallest run fitted, if most draws can split it."""
+    low, high = np.log10(_smallest(source, cost)), np.log10(MOST_FLOPS)
+    flops = 10.0 ** np.linspace(low, high, max(1, round(high - low)) * _PER_DECADE + 1)
     if source.law.inputs == ("flops",):
-        return path
-    sizes = allocate(source, flops[::_PER_DECADE], cost=cost, unique_tokens=pool).draws["n_params"]
-    middle = np.log(sizes.median(("chain", "draw")).to_numpy())
-    path["n_params"] = np.exp(np.interp(np.log(flops), np.log(flops[::_PER_DECADE]), middle))
-    path["n_tokens"] = cost.n_tokens(flops, path["n_params"].to_numpy())
-    return path if pool is None else path.assign(**{POOL: np.minimum(pool, path["n_tokens"])})
+        return pd.DataFrame({"flops": flops})
+    knots, (law, _) = np.log(flops[::_PER_DECADE]), with_pool(source.law, pool)
+    closed = has_closed_form(law, cost)
+    sizes = log_optimal_size(law, cost, knots, law_values(source), closed=closed).reshape(-1, len(knots))
+    middle = np.median(sizes, axis=0)  # few draws may have no best split at an end, which a median does not mind
+    first = int(np.isfinite(middle).argmax())
+    if not np.isfinite(middle[first:]).all():
+        raise ModelError(
+            f"most draws of {source.name} have no compute-optimal split of some budgets, so that there is no run to "
+            "follow; ask for kind='mean'"
+        )
+    flops = flops[first * _PER_DECADE :]
+    n_params = np.exp(np.interp(np.log(flops), knots[first:], middle[first:]))
+    n_tokens = np.asarray(cost.n_tokens(flops, n_params))
+    path = pd.DataFrame({"flops": flops, "n_params": n_params, "n_tokens": n_tokens})
+    return path if pool is None else path.assign(**{POOL: np.minimum(pool, n_tokens)})
+
+
+def _smallest(source: Estimate, cost: CostModel) -> float:
+    runs: Any = getattr(source, "observations", None)
+    if runs is None:
+        return _LEAST
+    if source.law.inputs == ("flops",):
+        return float(runs.column("flops").min())
+    return float(np.min(cost.flops(runs.column("n_params"), runs.column("n_tokens"))))
 
 
 def _first(log_flops: Array, log_loss: Array, target: float) -> Array:
@@ -123,4 +143,4 @@ def _first(log_flops: Array, log_loss: Array, target: float) -> Array:
     with np.errstate(invalid="ignore", divide="ignore"):
         share = (before - target) / (before - after)
     found = log_flops[place - 1] + share * (log_flops[place] - log_flops[place - 1])
-    return np.where(enough[..., 0], -np.inf, np.where(enough.any(axis=-1), found, np.inf))
+    return np.where(enough[..., 0], log_flops[0], np.where(enough.any(axis=-1), found, np.inf))

@@ -12,7 +12,7 @@ from forescale.decisions.compute_to import ComputeTo, compute_to
 from forescale.decisions.returns import returns
 from forescale.decisions.returns_until import LEAST, MOST, returns_until
 from forescale.decisions.serve import serve
-from forescale.errors import ForescaleError
+from forescale.errors import DataError, ForescaleError
 from forescale.estimates.draws import is_single
 from forescale.pages import words
 from forescale.pages.contents import Code, Paragraph, Part, Section, Table
@@ -59,9 +59,13 @@ def target(question: Question) -> Section:
 
 
 def _target(question: Question) -> Iterator[Part]:
-    kinds = question.losses.kinds
-    asked = _losses(question)
-    found = {kind: compute_to(question.source, asked, cost=question.cost, kind=kind) for kind in kinds}
+    asked, kinds, without = _losses(question), question.losses.kinds, ""
+    found = {"mean": compute_to(question.source, asked, cost=question.cost)}
+    if "run" in kinds:
+        try:
+            found["run"] = compute_to(question.source, asked, cost=question.cost, kind="run")
+        except DataError as error:  # a loss that the smallest run of the table has already
+            without = f" Nothing is said of a new run: {words.stopped(str(error))}"
     told = {"compute": words.size, "n_params": words.size, "n_tokens": words.size}
     rows, sure = [], []
     for loss in asked:
@@ -78,14 +82,14 @@ def _target(question: Question) -> Iterator[Part]:
     headers = ("loss, nats", "band", "FLOPs", "parameters", "tokens", *(() if question.single else ("never",)))
     yield Table("Compute with which the best split reaches a loss", headers, tuple(rows))
     usual = "" if question.losses_asked is not None else _USUAL
-    meant = " ".join(words.sentence(f"{kind} is {what}") for kind, what in kinds.items())
-    yield Paragraph(f"{usual} Draws that never reach a loss count as infinite. {question.after} {meant}")
+    meant = " ".join(words.sentence(f"{kind} is {what}") for kind, what in kinds.items() if kind in found)
+    yield Paragraph(f"{usual} Draws that never reach a loss count as infinite. {question.after} {meant}{without}")
     if question.single:
         return
     budgets = [f"{words.size(float(flops))} FLOPs" for flops in question.budgets]
     yield Table("Probability that a budget is enough", ("loss, nats", "band", *budgets), tuple(sure))
     yield from _conditions(question, found["mean"])
-    last = compute_to(question.source, asked[:_CURVES], cost=question.cost, kind=[*kinds][-1])
+    last = compute_to(question.source, asked[:_CURVES], cost=question.cost, kind=[*found][-1])
     if np.isfinite(last.draws["compute"]).any():
         yield pictured(
             "target",

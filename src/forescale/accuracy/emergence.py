@@ -160,7 +160,8 @@ class Emergence:
         """Say what the runs call for."""
         here, sure, tokens = self.draws, self.probability, self.model.answer_tokens
         rise = f"a smooth rise of tokens, of which all {tokens} must be right," if tokens > 1 else "a smooth rise"
-        told = f"probability {sure:.3f} ± {self.probability_se:.3f}, {BEFOREHAND} beforehand"
+        share = f"{sure:.3f} ± {self.probability_se:.3f}" if sure < 0.9995 else "above 0.999"
+        told = f"probability {share}, {BEFOREHAND} beforehand"
         if sure >= SURE:
             return (
                 f"{self.task} calls for a break: a link that is {band(here['steeper'], '{:.1f}'.format)} times steeper "

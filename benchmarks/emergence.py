@@ -103,7 +103,7 @@ def main() -> None:
     arguments = parser(__doc__, repeats=TASKS)
     arguments.add_argument("--draws", type=int, default=600, help="of each run of the sampler; default: %(default)s")
     given, load = arguments.parse_args(), load_average()
-    few = [task for task in tasks(1) if task["steeper"] == 4 or task["link"] == "exponential"]
+    few = [task for task in tasks(1) if task["steeper"] == 8 or task["tokens"] == 20]
     rows = verdicts(few, 200) if given.smoke else verdicts(list(tasks(given.repeats)), given.draws)
     cells = []
     for (truth, tokens, metric), group in rows.groupby(["truth", "tokens", "metric"], sort=False):

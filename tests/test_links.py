@@ -75,7 +75,7 @@ def test_answers_of_tokens_are_right_when_all_tokens_are():
     assert powered(LINKS["sigmoid"], 1) is LINKS["sigmoid"]
 
 
-def test_cards_are_read_and_written_and_mistakes_named():
+def test_cards_are_read_and_written_and_mistakes_named(tmp_path):
     for name in fs.list_links():
         model = fs.load_link(name)
         assert LinkModel.from_toml(model.to_toml()).to_toml() == model.to_toml()
@@ -90,6 +90,9 @@ def test_cards_are_read_and_written_and_mistakes_named():
         LinkModel("x", get_link("sigmoid"), model.priors, answer_tokens=0)
     with pytest.raises(fs.ModelError, match="cannot be read as a card"):
         fs.load_link("nowhere.toml")
+    (tmp_path / "mine.toml").write_text('link = "sigmoyd"\n[priors]\n')
+    with pytest.raises(fs.ModelError, match=r"mine\.toml: no link is called 'sigmoyd'"):
+        fs.load_link(tmp_path / "mine.toml")
 
 
 def test_scatter_is_a_standard_deviation_where_accuracy_is_one_half():

@@ -190,11 +190,7 @@ def load_link(link: str | Path | LinkModel) -> LinkModel:
     if isinstance(link, LinkModel):
         return link
     if isinstance(link, Path) or link.endswith(".toml"):
-        try:
-            text = Path(link).read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ModelError(f"{link} cannot be read as a card: {error}") from error
-        return LinkModel.from_toml(text, Path(link).stem)
+        return LinkModel.read(link)
     return LinkModel.from_toml(link_card(link), link)
 
 

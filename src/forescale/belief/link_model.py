@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -105,6 +106,23 @@ class LinkModel:
     def builder(self) -> Builder:
         """From data to the PyMC model, equal for equal cards, so that it is compiled once."""
         return Builder(self.to_toml())
+
+    @classmethod
+    def read(cls, path: str | Path) -> LinkModel:
+        """Read a card.
+
+        Raises
+        ------
+        ModelError
+            If the file is no card of a link; the message names the file and what is wrong.
+        """
+        path = Path(path)
+        try:
+            return cls.from_toml(path.read_text(encoding="utf-8"), path.stem)
+        except (OSError, UnicodeDecodeError) as error:
+            raise ModelError(f"{path} cannot be read as a card: {error}") from error
+        except ModelError as error:
+            raise ModelError(f"{path}: {error}") from error
 
     @classmethod
     def from_toml(cls, text: str, name: str = "link") -> LinkModel:

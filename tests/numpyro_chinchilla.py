@@ -59,7 +59,7 @@ VARIANTS = {
     "other nu": RIGHT | {"nu": {"beta": 2.0}},
     "jacobian": RIGHT | {"jacobian": 1.0},
 }
-SAMPLED = ("right", "other alpha", "jacobian")
+SAMPLED = ("right", "other alpha")
 
 
 def model(runs, factors):

@@ -97,9 +97,7 @@ def test_posteriors_agree(hoffmann, hoffmann_fit, tmp_path):
     """Within Monte Carlo error, where that is small enough to see a tenth of a standard deviation."""
     fit = fs.fit(hoffmann, "chinchilla", draws=DRAWS, random_seed=2)
     made = second(tmp_path, hoffmann, draws=DRAWS)
-    theirs = {
-        variant: {name: made[f"{variant}/{name}"] for name in QUANTITIES} for variant in ("right", "other alpha")
-    }
+    theirs = {variant: {name: made[f"{variant}/{name}"] for name in QUANTITIES} for variant in ("right", "other alpha")}
     mine = ours(fit)
     for side in (mine, theirs["right"]):
         assert max(float(az.rhat(side[name])) for name in QUANTITIES) < 1.01

@@ -363,7 +363,7 @@ class TestSources:
         pairs = part(printed, "comparison", Table, -1).rows
         assert [row[:2] for row in pairs] == [("hoffmann2022", "besiroglu2024"), ("besiroglu2024", "hoffmann2022")]
 
-    def test_a_comparison_is_told_with_its_scores_and_notes(self):
+    def test_a_comparison_is_told_with_its_scores_and_notes(self, hoffmann_fit):
         both = fs.published("besiroglu2024"), fs.published("kaplan2020")
         found = fs.compare(*both, runs=fs.load_dataset("hoffmann2022"), compute="1e24")
         told = disputes.comparison(ask(both[0], "1e24", compare_with=found))
@@ -372,6 +372,8 @@ class TestSources:
         assert scores.rows[0][1] == f"{found.scores['rms_percent'].iloc[0]:.2f}"
         assert "nan" not in str(scores.rows)
         assert found.notes[-1] in said(told, "comparison")
+        mixed = replace(found, sources={"chinchilla": hoffmann_fit, "besiroglu2024": both[0]})
+        assert ask(hoffmann_fit, "1e24", compare_with=mixed).second is both[0]
 
     def test_prices_are_those_of_regret(self, made, hoffmann_fit):
         rows = {row[0]: row for row in part(made, "comparison", Table).rows}

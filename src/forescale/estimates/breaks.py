@@ -39,9 +39,8 @@ def breaks(
     density of the runs' log losses under the card, its priors averaged over. What a break explains has to outweigh
     the prior's volume of breaks that explain nothing. Cards expect some floor: of a straight line, which has none, a
     slight steepening may undo it and be weighed up for that, so look at the change too, not at the probability alone.
-    On 78 curves of other tables, one and two points ahead, 90 %
-    bands of a new run held 84 % of the losses (benchmarks/README.md): they are a little too narrow where a curve may
-    turn at once.
+    On 78 curves of other tables, one and two points ahead, 90 % bands of a new run held 84 % of the losses
+    (benchmarks/README.md): they are a little too narrow where a curve may turn at once.
 
     Parameters
     ----------

@@ -108,7 +108,7 @@ class Question:
         """The estimate beside the source, where one was given or compared with it."""
         if not isinstance(self.beside, Comparison):
             return self.beside
-        others = [each for name, each in self.beside.sources.items() if name != self.source.name]
+        others = [each for each in self.beside.sources.values() if each.name != self.source.name]
         return others[0] if others else None
 
     @cached_property

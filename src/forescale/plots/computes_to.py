@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from textwrap import fill
+
 import numpy as np
 from matplotlib.axes import Axes
 
@@ -67,6 +69,5 @@ def plot_compute_to(needed: ComputeTo, ax: Axes | None = None) -> Axes:
     ax.set_xlim(low, high)
     ax.set_ylim(0, 1.03)
     ax.set_ylabel("probability (that it reaches the loss)")
-    return finish_below(
-        ax, f"Compute to a loss, by {needed.source} ({needed.kind}: {needed.told})", "Median of what the loss takes"
-    )
+    of = fill(f"Median of what the loss takes, of kind {needed.kind}: {needed.told}", 60)
+    return finish_below(ax, f"Compute to a loss, by {needed.source}", of)

@@ -26,8 +26,12 @@ Results = Annotated[
     typer.Option(metavar="FILE", help="With --backtest: keeps its scores, or has them from `forescale backtest`."),
 ]
 
-Losses = Annotated[list[str] | None, typer.Option("--loss", metavar="NATS", help="Losses to be reached, 2.0,1.9,...")]
-Demand = Annotated[list[str] | None, typer.Option(metavar="TOKENS", help="Tokens that it will serve, 1T,10T,...")]
+Losses = Annotated[
+    list[str] | None, typer.Option("--loss", metavar="NATS", help="Losses to be reached, 2.0,1.9,...; repeatable.")
+]
+Demand = Annotated[
+    list[str] | None, typer.Option(metavar="TOKENS", help="Tokens that it will serve, 1T,10T,...; repeatable.")
+]
 
 
 @app.command("report", rich_help_panel=SHELVES)

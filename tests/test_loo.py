@@ -35,7 +35,7 @@ def normal_fit(runs, seed):
 
 
 def by_hand(runs, index, seed):
-    """Log predictive density of a run by a fit of the others, with nothing of forescale.loo."""
+    """Log predictive density of a run by a fit of the others, with nothing of forescale.checking.loo."""
     table = runs.table
     draws = normal_fit(table.drop(index), seed).posterior
     mean = np.log(draws["E"] + draws["A"] / table["n_params"][index] ** draws["alpha"])
@@ -69,7 +69,7 @@ def test_it_is_arvizs_where_no_run_sways_the_fit(hoffmann_fit):
 
 def test_large_tables_are_scored_in_blocks_with_all_draws(hoffmann_fit, monkeypatch):
     whole = leave_one_out(hoffmann_fit)
-    monkeypatch.setattr(forescale.loo, "_MOST", 4000 * 100)
+    monkeypatch.setattr(forescale.checking.loo, "_MOST", 4000 * 100)
     xr.testing.assert_allclose(leave_one_out(hoffmann_fit).runs, whole.runs, rtol=1e-12)
 
 

@@ -123,12 +123,12 @@ def test_without_a_reference_priors_are_on_the_letters():
         fs.ModelError,
         match="prior missing for: a, b, c, d, E_max; unknown: L_1, slope, saving, fading, E_span",
     ):
-        fs.model.Model.from_toml(bare)
+        fs.Model.from_toml(bare)
     with pytest.raises(
         fs.ModelError,
         match="reference 'n_tokens' is no size of law 'routed'",
     ):
-        fs.model.Model.from_toml(card.replace("[reference]\n", "[reference]\nn_tokens = 1.0\n"))
+        fs.Model.from_toml(card.replace("[reference]\n", "[reference]\nn_tokens = 1.0\n"))
 
 
 @pytest.mark.parametrize("name", PUBLISHED)

@@ -11,7 +11,7 @@ import xarray as xr
 
 from forescale.checking.loo import LeaveOneOut
 
-_STACK = 6  # stream of random numbers, beside those of forescale.fit, forescale.archive and forescale.loo
+_STACK = 6  # stream of random numbers, beside those of estimates.fit, estimates.archive and estimates.left_out
 #: Nats below the best of a run's densities at which stacking takes a density for none: a weight that mattered
 #: there would be below 1e-20.
 _NONE = 50.0

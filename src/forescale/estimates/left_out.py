@@ -18,7 +18,7 @@ from forescale.sampling.nuts import Settings
 from forescale.tables.observations import Observations
 from forescale.work.task import key_of
 
-_REFIT = 5  # a stream of random numbers, beside those of forescale.fit, forescale.archive and forescale.loo
+_REFIT = 5  # a stream of random numbers, beside those of estimates.fit and estimates.archive
 
 
 @dataclass(frozen=True)

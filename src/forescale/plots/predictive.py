@@ -15,7 +15,7 @@ from forescale.plots.pits import pit_axes, pit_band, pit_line
 from forescale.plots.residuals import percent_of
 
 _TABLES, _VALUES = 1000, 4_000_000  # the fewest replicated tables, and at most so many values if that is more tables
-_UNRELIABLE = 0.5  # Pareto k above which forescale.loo refits a run
+_UNRELIABLE = 0.5  # Pareto k above which forescale.checking.loo refits a run
 
 
 def plot_predictive(fit: Fit, ax: Axes | None = None, *, prob: float = 0.9) -> Axes:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -10,6 +11,7 @@ from commandline import call
 
 import forescale as fs
 from forescale import plots
+from forescale.estimates.breaks import _unsettled
 from forescale.laws import get_law
 from forescale.numbers import weighing
 from forescale.sampling.bridge import log_evidence
@@ -72,6 +74,19 @@ def test_a_model_that_counts_and_did_not_converge_is_refused(plateau):
     apart = plateau.log_evidence.copy(data=[[0.0, change, -50.0] for change in (1.0, 0.0, -1.0, 2.0)])
     said = dataclasses.replace(plateau, log_evidence=apart, failures=("", "", "")).diagnostics.failures
     assert [each.split("0.")[0] for each in said] == ["probability of unbroken_d ", "probability of steepening_d "]
+
+
+def test_models_are_tried_again_as_long_as_they_count():
+    done, failed = (SimpleNamespace(diagnostics=SimpleNamespace(passed=passed)) for passed in (True, False))
+    low, high = -20.0 * np.ones(4), np.zeros(4)
+
+    def again(evidence, fits, tried):
+        return _unsettled(np.stack(evidence, axis=1), (1, 1), fits, tried)
+
+    assert again([low, high], [failed, failed], [1, 1]) == [1]
+    assert again([high, low], [failed, done], [1, 2]) == [0]  # a new fit of the other, and now this one counts
+    assert again([high, low], [failed, done], [3, 2]) == []
+    assert again([high, high], [done, done], [1, 1]) == []
 
 
 def test_a_break_is_found_where_it_is_and_the_curve_extrapolated(plateau):

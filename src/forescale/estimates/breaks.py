@@ -22,6 +22,12 @@ from forescale.seeds import as_seed
 from forescale.tables.observations import Observations, as_observations
 
 CARDS = ("unbroken_d", "steepening_d", "flattening_d")
+# Tries at a model that counts: how many times the draws asked for, and what else `fit` is to be told.
+_TRIES: tuple[tuple[int, dict[str, Any]], ...] = (
+    (1, {"retry": False}),
+    (1, {"retry": True}),
+    (4, {"retry": True, "target_accept": 0.97}),
+)
 
 
 def breaks(
@@ -73,7 +79,7 @@ def breaks(
     ModelError
         If the models are not of these laws in this order, or the prior is not one odd above zero for each.
     ConvergenceError
-        If the fit of a model with a probability of 0.01 or more did not converge, at the second try either, or if a
+        If the fit of a model with a probability of 0.01 or more did not converge, at the third try either, or if a
         probability has a standard error above 0.05. It carries the result.
 
     References
@@ -112,11 +118,13 @@ def breaks(
 def _weighed(
     observations: Observations, cards: list[Model], odds: tuple[float, ...], draws: int, seed: int, told: str
 ) -> Breaks:
-    """Each model fitted, again with more care if it counts and did not converge, and all of them weighed."""
-    fits = [_fitted(observations, card, draws, seed, retry=False) for card in cards]
-    for i, weight in enumerate(weighing.probabilities(_evidence(observations, fits, seed), odds)):
-        if weight >= COUNTS and not fits[i].diagnostics.passed:
-            fits[i] = _fitted(observations, cards[i], draws, seed, retry=True)
+    """Each model fitted, again with more care while it counts and did not converge, and all of them weighed."""
+    fits = [_fitted(observations, card, draws, seed, _TRIES[0]) for card in cards]
+    tried = [1] * len(fits)
+    while again := _unsettled(_evidence(observations, fits, seed), odds, fits, tried):
+        for i in again:
+            fits[i] = _fitted(observations, cards[i], draws, seed, _TRIES[tried[i]])
+            tried[i] += 1
     models, rng = tuple(fit.model for fit in fits), np.random.default_rng(seed)
     evidence = xr.DataArray(
         _evidence(observations, fits, seed), dims=("chain", "model"), coords={"model": [model.name for model in models]}
@@ -144,12 +152,22 @@ def _evidence(observations: Observations, fits: Sequence[Fit], seed: int) -> Any
     return np.stack(each, axis=1)
 
 
-def _fitted(observations: Observations, card: Model, draws: int, seed: int, *, retry: bool) -> Fit:
+def _unsettled(evidence: Any, odds: tuple[float, ...], fits: Sequence[Fit], tried: Sequence[int]) -> list[int]:
+    """Which models count by the evidence, did not converge, and have a try left: a new fit may make another count."""
+    return [
+        i
+        for i, weight in enumerate(weighing.probabilities(evidence, odds))
+        if weight >= COUNTS and not fits[i].diagnostics.passed and tried[i] < len(_TRIES)
+    ]
+
+
+def _fitted(observations: Observations, card: Model, draws: int, seed: int, how: tuple[int, dict[str, Any]]) -> Fit:
     """A fit, converged or not: one that did not matters only where its model is likely."""
+    times, further = how
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ForescaleWarning)  # that a model does not fit, its evidence says
         try:
-            return fit(observations, card, draws=draws, random_seed=seed, retry=retry, progress=False)
+            return fit(observations, card, draws=times * draws, random_seed=seed, progress=False, **further)
         except ConvergenceError as error:
             if isinstance(error.fit, Fit):
                 return error.fit

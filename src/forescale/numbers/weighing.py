@@ -50,7 +50,7 @@ def mixed(
     Parameters
     ----------
     each : sequence of mapping of str to array, shape (draw,)
-        Draws of each model.
+        Draws of each model, at least as many as are wanted in all.
     weights : sequence of float
         Probability of each.
     absent : mapping of str to float
@@ -68,7 +68,8 @@ def mixed(
     edges = np.round(np.cumsum([0.0, *weights]) * draws).astype(int)
     rows: dict[str, list[Any]] = {name: [] for name in (*absent, "model")}
     for index, (few, many) in enumerate(pairwise(edges)):
-        chosen = rng.choice(draws, size=many - few, replace=False)
+        known = len(next(iter(each[index].values())))
+        chosen = rng.choice(known, size=many - few, replace=False)
         for name, value in absent.items():
             drawn = each[index].get(name)
             rows[name].append(np.full(len(chosen), value) if drawn is None else drawn[chosen])

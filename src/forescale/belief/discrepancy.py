@@ -19,7 +19,7 @@ Array = NDArray[np.float64]
 
 _KEYS = {"drift": ("bias", "scale"), "structured": ("amplitude", "length", "rank")}
 _NUMBERS = ("length", "rank")  # the others are priors
-# Streams of random numbers, apart from those of forescale.fit.
+# Streams of random numbers, apart from those of estimates.fit.
 _DRIFT, _LEFT_OPEN = 11, 12
 
 

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 FIT = "fit"  # what a file is of, if it does not say
 POINTWISE_MOST = 20_000_000  # values (draws x runs) in a pointwise group: 160 MB; beyond it, draws are thinned
-_PRIOR = 4  # stream of random numbers, beside those of forescale.fit
+_PRIOR = 4  # stream of random numbers, beside those of estimates.fit
 _LIBRARIES = ("forescale", "pymc", "nutpie", "pytensor", "numba", "arviz", "numpy", "xarray")
 
 

@@ -1,1 +1,1 @@
-"""Sampling: coordinates, compilation, NUTS and tempering, and the diagnostics that refuse."""
+"""Sampling: coordinates, compilation, NUTS, tempering and evidence, and the diagnostics that refuse."""

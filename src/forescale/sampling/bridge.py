@@ -20,9 +20,10 @@ from typing import Any
 import numpy as np
 import xarray as xr
 from numpy.typing import NDArray
-from scipy.special import expit, gammaln, logsumexp
+from scipy.special import gammaln, logsumexp
 
 from forescale.belief.model import Model
+from forescale.sampling.line import from_line, to_line
 
 Array = NDArray[np.float64]
 _NU = 5.0  # degrees of freedom of the t: its tails must be the heavier
@@ -49,7 +50,9 @@ def log_evidence(model: Model, data: Mapping[str, Any], posterior: xr.Dataset, r
     array, shape (chain,)
         Estimates that differ by their Monte Carlo error.
     """
-    log_density, chains = _density(model, data), _to_line(model, posterior)
+    priors = model.free_priors()
+    draws = {name: posterior[name].transpose("chain", "draw").to_numpy() for name in priors}
+    log_density, chains = _density(model, data), to_line(priors, draws)
     others = [np.concatenate(np.delete(chains, i, axis=0)) for i in range(len(chains))]
     return np.array([_bridge(log_density, chain, of, rng) for chain, of in zip(chains, others, strict=True)])
 
@@ -78,42 +81,16 @@ def _bridge(log_density: Callable[[Array], Array], draws: Array, others: Array, 
 
 
 def _density(model: Model, data: Mapping[str, Any]) -> Callable[[Array], Array]:
-    """Log prior and likelihood of points on the line, shape (draw, parameter)."""
+    """Log prior and likelihood of places on the line, shape (draw, parameter)."""
     priors, observed = model.free_priors(), data["observed_log_loss"]
-    supports = [prior.support for prior in priors.values()]
 
     def log_density(z: Array) -> Array:
-        free, total = {}, np.zeros(len(z))
-        for (name, prior), (low, high), at in zip(priors.items(), supports, z.T, strict=True):
-            if np.isfinite([low, high]).all():
-                free[name] = low + (high - low) * expit(at)
-                total += np.log(high - low) - np.logaddexp(0, at) - np.logaddexp(0, -at)
-            elif np.isfinite(low):
-                free[name] = low + np.exp(at)
-                total += at
-            else:
-                free[name] = at
-            total += prior.logpdf(free[name])
-        columns = {name: value[:, None] for name, value in free.items()}
-        error = observed - model.log_curve(data, {**columns, **model.printed(columns)})
-        total += model.noise.logpdf(error, columns, data.get("log_loss_se", 0.0)).sum(axis=1)
+        with np.errstate(all="ignore"):
+            free, log_prior = from_line(priors, z)
+            columns = {name: value[:, None] for name, value in free.items()}
+            error = observed - model.log_curve(data, {**columns, **model.printed(columns)})
+            log_likelihood = model.noise.logpdf(error, columns, data.get("log_loss_se", 0.0)).sum(axis=1)
+        total = log_prior + log_likelihood
         return np.where(np.isnan(total), -np.inf, total)  # where the law is not a number, the likelihood is zero
 
-    def quietly(z: Array) -> Array:
-        with np.errstate(all="ignore"):
-            return log_density(z)
-
-    return quietly
-
-
-def _to_line(model: Model, posterior: xr.Dataset) -> Array:
-    """Draws where each parameter runs from minus to plus infinity, shape (chain, draw, parameter)."""
-    columns = []
-    for name, prior in model.free_priors().items():
-        values, (low, high) = posterior[name].transpose("chain", "draw").to_numpy(), prior.support
-        if np.isfinite([low, high]).all():
-            share = np.clip((values - low) / (high - low), 1e-12, 1 - 1e-12)
-            columns.append(np.log(share) - np.log1p(-share))
-        else:
-            columns.append(np.log(np.maximum(values - low, 1e-300)) if np.isfinite(low) else values)
-    return np.stack(columns, axis=-1)
+    return log_density

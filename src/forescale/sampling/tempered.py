@@ -1,10 +1,10 @@
 """Draws from posteriors of several modes, and the evidence, by sequential Monte Carlo from prior to posterior.
 
-A curve that levels off may have a floor, or a break beyond which it is flatter, with nothing likely in between:
-chains that start in one of these explanations stay there, and NUTS is rightly refused. Here particles are drawn from
-the prior, and their likelihood is raised to powers from 0 to 1, each step weighting them, drawing them anew by their
-weights and moving them by Metropolis steps along differences of two others; what is explained in two ways keeps both,
-in proportion. The mean weights multiply to the evidence, the probability of the data under the model.
+Particles are drawn from the prior, and their likelihood is raised to powers from 0 to 1, each step weighting them,
+drawing them anew by their weights and moving them by Metropolis steps along differences of two others. What data
+explain in two ways, with nothing likely in between, keeps both, in proportion: chains stay in the one they start in,
+and NUTS is rightly refused. The mean weights multiply to the evidence, the probability of the data under the model; how
+far runs differ is its error, and particles that settle badly make it too low.
 
 For models of ten parameters or so, whose curve costs little: densities are computed in NumPy for all particles at once.
 
@@ -18,14 +18,13 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.special import expit, logsumexp
+from scipy.special import logsumexp
 
-from forescale.belief.model import Model
 from forescale.belief.priors import Prior
+from forescale.sampling.line import from_line, to_line
 
 Array = NDArray[np.float64]
 _KEPT = 0.5  # effective part of the particles that a step leaves
@@ -42,33 +41,11 @@ class Tempered:
     free : dict of str to array, shape (draw,)
         Draws of what the priors are on, each as likely as the others, in no order.
     log_evidence : float
-        Log probability density of the log losses under the model.
+        Log probability (density) of the data under the model.
     """
 
     free: dict[str, Array]
     log_evidence: float
-
-
-def temper(model: Model, data: Mapping[str, Any], draws: int, rng: np.random.Generator) -> Tempered:
-    """Draw from the posterior of a model given ``model.data(observations)``, with nothing but its densities.
-
-    Parameters
-    ----------
-    model : Model
-        The model, its law as it is fitted to these data.
-    data : mapping of str to array, shape (run,)
-        What the likelihood sees.
-    draws, rng
-        As for `temper_priors`.
-    """
-    observed = data["observed_log_loss"]
-
-    def log_likelihood(free: Mapping[str, Array]) -> Array:
-        free = {name: value[:, None] for name, value in free.items()}
-        error = observed - model.log_curve(data, {**free, **model.printed(free)})
-        return np.asarray(model.noise.logpdf(error, free, data.get("log_loss_se", 0.0)).sum(axis=1))
-
-    return temper_priors(model.free_priors(), log_likelihood, draws, rng)
 
 
 def temper_priors(
@@ -96,15 +73,13 @@ def temper_priors(
     Tempered
         Draws and the evidence, of this one run; how far runs differ is their error.
     """
-    ends = {name: prior.support for name, prior in priors.items()}
 
     def densities(z: Array) -> tuple[Array, Array]:
-        free, log_jacobian = _from_line(ends, z)
-        at_prior = sum((prior.logpdf(free[name]) for name, prior in priors.items()), log_jacobian)
         with np.errstate(all="ignore"):
+            free, at_prior = from_line(priors, z)
             return _no_nan(at_prior), _no_nan(log_likelihood(free))
 
-    z = _to_line(ends, {name: prior.sample(draws, rng) for name, prior in priors.items()})
+    z = to_line(priors, {name: prior.sample(draws, rng) for name, prior in priors.items()})
     at_prior, at_data = densities(z)
     power, log_evidence, stride = 0.0, 0.0, 1.0
     while power < 1:
@@ -122,35 +97,7 @@ def temper_priors(
             moved = np.log(rng.uniform(size=draws)) < gain
             z[moved], at_prior[moved], at_data[moved] = there[moved], prior_there[moved], data_there[moved]
             stride *= float(np.exp(moved.mean() - 0.25))
-    return Tempered(_from_line(ends, z)[0], log_evidence)
-
-
-def _from_line(ends: Mapping[str, tuple[float, float]], z: Array) -> tuple[dict[str, Array], Array]:
-    """Parameters from points on the line, shape (draw, parameter), and the log of the Jacobian."""
-    free, log_jacobian = {}, np.zeros(len(z))
-    for (name, (low, high)), at in zip(ends.items(), z.T, strict=True):
-        if np.isfinite([low, high]).all():
-            free[name] = low + (high - low) * expit(at)
-            log_jacobian += np.log(high - low) - np.logaddexp(0, at) - np.logaddexp(0, -at)
-        elif np.isfinite(low):
-            free[name] = low + np.exp(at)
-            log_jacobian += at
-        else:
-            free[name] = at
-    return free, log_jacobian
-
-
-def _to_line(ends: Mapping[str, tuple[float, float]], draws: Mapping[str, Array]) -> Array:
-    """Prior draws where each parameter runs from minus to plus infinity, shape (draw, parameter)."""
-    columns = []
-    for name, (low, high) in ends.items():
-        values = draws[name]
-        if np.isfinite([low, high]).all():
-            share = np.clip((values - low) / (high - low), 1e-12, 1 - 1e-12)
-            columns.append(np.log(share) - np.log1p(-share))
-        else:
-            columns.append(np.log(np.maximum(values - low, 1e-300)) if np.isfinite(low) else values)
-    return np.stack(columns, axis=1)
+    return Tempered(from_line(priors, z)[0], log_evidence)
 
 
 def _no_nan(values: Array) -> Array:

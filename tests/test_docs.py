@@ -3,12 +3,14 @@
 import doctest
 import inspect
 import re
+import shlex
 import subprocess
 import sys
 from html.parser import HTMLParser
 from pathlib import Path
 
 import pytest
+import typer
 from markdown_it import MarkdownIt
 from numpydoc.docscrape import get_doc_object
 from numpydoc.validate import validate
@@ -18,7 +20,15 @@ sys.path.insert(0, str(DOCS))  # its pages are made by modules beside them
 from card_pages import KINDS, table, words  # noqa: E402
 from generate import page_of, public  # noqa: E402
 
+from forescale.cli import app  # noqa: E402
+
 FUNCTIONS = {name: thing for name, thing in public().items() if inspect.isfunction(thing)}
+HELP = typer.main.get_command(app).commands
+#: Commands as pages of the documentation write them, and helps; those of the README are run.
+WRITTEN = [page.read_text(encoding="utf-8") for page in DOCS.glob("*.md")] + [command.help for command in HELP.values()]
+COMMANDS = sorted(
+    set(re.findall(r"(?:`|Example: |^)forescale ([a-z-]+ [^`\n]+)", "\n".join(WRITTEN), flags=re.MULTILINE))
+)
 #: Of numpydoc's checks: no summary, a parameter not told, one told that there is not, returns not told, no example.
 CHECKS = {"GL08", "SS01", "PR01", "PR02", "RT01", "EX01"}
 #: They read, list, declare, draw, or put a law's own formula to use: the source is that of what they are given.
@@ -111,6 +121,25 @@ def outside(page):
 def test_a_request_to_the_outside_is_seen():
     assert outside('<script src="https://cdn.example/x.js"></script><img src="//a.example/b.png"><a href="https://c">')
     assert not outside('<script src="_static/x.js"></script><a href="https://c.example">a link is not fetched</a>')
+
+
+def parse(command):
+    """Read a command's words as the command line does, and do nothing."""
+    name, *words = shlex.split(command)
+    HELP[name].make_context(name, words)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_a_command_of_a_page_is_one(command):
+    parse(command)
+
+
+def test_a_command_that_is_none_is_seen():
+    assert len(COMMANDS) > 40
+    with pytest.raises(KeyError, match="plann"):
+        parse("plann fit.nc")
+    with pytest.raises(Exception, match="No such option"):
+        parse("plan fit.nc --budget 1e24 --bugdet 1e24")
 
 
 @pytest.mark.slow

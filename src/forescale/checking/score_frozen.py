@@ -75,7 +75,8 @@ class FrozenScores:
         return self.scores[["interval_score", "crps", "bias"]].mean()
 
     def __repr__(self) -> str:
-        lines = [f"Frozen forecasts of {len(self.scores)} runs, {self.unobserved} not observed yet; band {self.kind}"]
+        runs = f"{len(self.scores)} run{'s' if len(self.scores) > 1 else ''}"
+        lines = [f"Frozen forecasts of {runs}, {self.unobserved} not observed yet; band {self.kind}"]
         for row in self.scores.head(10).to_dict("records"):
             ends = f"{row['median']:.4g} [{row['lower']:.4g}, {row['upper']:.4g}]"
             lines.append(f"  {row['run']}: {row['loss']:.4g}, forecast {ends}, PIT {row['pit']:.2f}")

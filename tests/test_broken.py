@@ -31,6 +31,7 @@ BROKEN_SAYS = {
         "{'flops': None}",
         "6ND+attention",
     ],
+    "in_billions": ["n_params (header 'Model Size')", "below one: run 'alpha' (0.1), run 'beta' (0.2)", "'params (B)'"],
     "infinite_loss": ["Column loss", "run 'beta' ('inf')"],
     "long_row": ["long_row.csv", "line 3", "as many cells in every row"],
     "missing_cell": ["Column n_tokens", "1 missing: run 'beta'", "Fill", "columns={'n_tokens': None}"],
@@ -53,6 +54,7 @@ BROKEN_SAYS = {
     "short_row": ["Column loss", "row 2"],
     "two_headers": ["'N' and 'Model Size'", "n_params", "columns={'n_params': 'N'}"],
     "two_losses": ["'train_loss' and 'val_loss'", "columns={'loss':"],
+    "units_row": ["Row 1", "'billions', 'billions', 'nats'", "Delete it", "'tokens (B)'"],
     "zero_loss_se": ["Column loss_se", "'stderr'", "row 2 (0)"],
     "zero_tokens": ["Column n_tokens", "row 3 (0)"],
 }

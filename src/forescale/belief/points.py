@@ -66,10 +66,9 @@ def as_points(
     missing = [name for name in inputs if name not in given]
     unknown = [str(name) for name in given if only and name not in known]
     if missing or unknown:
-        raise DataError(
-            f"points of this law have {', '.join(inputs)}; missing: {', '.join(missing) or 'none'}, "
-            f"not among them: {', '.join(unknown) or 'none'}"
-        )
+        names = ", ".join(unknown or map(str, given)) or "nothing"
+        told = f"{'not among them' if unknown else 'given'}: {names}"
+        raise DataError(f"points of this law have {', '.join(inputs)}; missing: {', '.join(missing) or 'none'}, {told}")
     columns = {name: np.atleast_1d(np.asarray(given[name], dtype=object)) for name in known if name in given}
     try:
         together = np.broadcast_arrays(*columns.values())

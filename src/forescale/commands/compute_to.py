@@ -21,7 +21,7 @@ At = Annotated[
     typer.Option(metavar="POINT", help="Planned runs, 70B,1.4T, and how probably they get there; repeatable."),
 ]
 
-Kind = Annotated[str, typer.Option(metavar="KIND", help="mean, the law's curve, or run, a new run.")]
+Kind = Annotated[str, typer.Option(metavar="mean|run", help="Of the law's curve, or of a new run.")]
 
 
 @app.command("compute-to", rich_help_panel=DECIDE)

@@ -103,8 +103,8 @@ def _score(
     groups = coverage["groups"].iloc[0]
     told = (
         f"Interval score {means['interval_score']:.3g}, CRPS {means['crps']:.3g}, bias {means['bias']:+.3g}: percent "
-        f"of loss. lower, upper: of losses 90 % of the frozen forecast, kind {found.kind}; of shares "
-        f"{console.percent(prob)}, where runs forecast from one table hang together ({groups} here)."
+        f"of loss. lower, upper: of a loss, the 90 % interval that was frozen, kind {found.kind}; of a share, its "
+        f"{console.percent(prob)} interval, for which runs forecast from one table count together ({groups} here)."
     )
     left = [f"{found.unobserved} frozen runs are not observed yet."] if found.unobserved else []
     shown: console.Shown = [

@@ -56,7 +56,7 @@ def _next(
     from forescale.verbs.attribution import written
 
     estimate = arguments.load_source(source)
-    table = arguments.read_points(estimate.law, run or ()) if candidates is None else read_table(candidates)
+    table = arguments.read_points(estimate.law, run or (), "--run") if candidates is None else read_table(candidates)
     inputs = arguments.read_points(estimate.law, [at]).iloc[0].to_dict() if at else {}
     asked: dict[str, Any] = {"compute": compute, "scatter": scatter, "cost": cost}
     asked |= {str(name): value for name, value in inputs.items()}

@@ -14,7 +14,7 @@ from forescale.terminal.app import DECIDE, app, output, progress_wanted
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.terminal.console import Shown
+    from forescale.terminal.console import Output, Shown
 
 Runs = Annotated[
     str, typer.Argument(metavar="RUNS", help="A table of runs or a dataset's name, to be fitted; or a fit's file.")
@@ -47,10 +47,12 @@ def _plan(
     Example: forescale plan runs.csv --budget 5.76e23
     """
     answers = output(json, csv, quiet)
-    from forescale.estimates.draws import check_prob
+    from forescale.numbers.budgets import positive
+    from forescale.units import cost_model
 
-    check_prob(prob)
-    fit = _fit(runs, model, columns, seed, progress_wanted(quiet))
+    positive("budget", budget)  # refused before a fit is waited for, as is
+    cost_model(cost)
+    fit = _fit(runs, model, columns, unique_tokens, seed, answers)
     found = fs.plan(fit, budget, first=first, cost=cost, unique_tokens=unique_tokens, random_seed=seed)
     rows = found.table(prob)
     document = {"command": "plan", "source": found.source, "flops": found.flops, "prob": prob}
@@ -61,17 +63,24 @@ def _plan(
     answers.answer(_page(found, rows, prob), document, rows)
 
 
-def _fit(word: str, model: str, columns: list[str] | None, seed: int, progress: bool) -> fs.Fit:
-    """Load a saved fit, or fit a table."""
+def _fit(
+    word: str, model: str, columns: list[str] | None, unique_tokens: str | None, seed: int, answers: Output
+) -> fs.Fit:
+    """Load a saved fit, or fit a table by a law that splits budgets."""
     if word.endswith(".nc"):
-        loaded = arguments.load_source(word)
-        if not isinstance(loaded, fs.Fit):
+        saved = arguments.load_source(word)
+        if not isinstance(saved, fs.Fit):
             raise ModelError(f"{word} is no fit of runs")
-        return loaded
+        return saved
     if word in fs.list_published() and word not in fs.list_datasets():
         raise DataError(f"{word} is a published estimate, and a plan begins with runs: give a table of them, or a fit")
-    table = arguments.read_runs(word, columns=arguments.pairs("--columns", columns))
-    return fs.fit(table, fs.load_model(model), random_seed=seed, progress=progress)
+    from forescale.numbers.budgets import check_splits, with_pool
+    from forescale.terminal import console
+
+    loaded, table = fs.load_model(model), arguments.read_runs(word, columns=arguments.pairs("--columns", columns))
+    check_splits(with_pool(loaded.law, unique_tokens)[0])
+    answers.say(*console.read(table), "")
+    return fs.fit(table, loaded, random_seed=seed, progress=progress_wanted(answers.quiet))
 
 
 def _page(found: fs.Plan, rows: pd.DataFrame, prob: float) -> Shown:

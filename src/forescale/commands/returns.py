@@ -12,6 +12,7 @@ from forescale.terminal.app import DECIDE, app, output
 
 if TYPE_CHECKING:
     import pandas as pd
+    from rich.text import Text
 
     from forescale.terminal.console import Shown
 
@@ -59,13 +60,11 @@ def _returns(
         ends = until.table(prob)
         document["until"] = ends.drop(columns=["prob", "interval"]).to_dict("records")
         shown += _until(until, ends)
-    answers.answer(shown, document, rows)
+    answers.answer([*shown, _meant(found, prob)], document, rows)
 
 
 def _table(found: fs.ReturnsToScale, rows: pd.DataFrame, prob: float) -> Shown:
-    from rich.text import Text
-
-    from forescale.estimates.draws import INTERVAL_KIND, is_single
+    from forescale.estimates.draws import is_single
     from forescale.terminal import console
     from forescale.units import format_quantity
 
@@ -83,21 +82,36 @@ def _table(found: fs.ReturnsToScale, rows: pd.DataFrame, prob: float) -> Shown:
         cells = [[way, *bands] for way, bands in lines.items()]
         where = f"at the best split of {at.removeprefix('flops ')} FLOPs" if points == ["flops"] else f"at {at}"
         shown += ["", where, console.table(["more", *(heads[name] for name in told)], cells)]
-    meant = "elasticity: -d ln L / d ln x. L - E: loss above the floor. C: compute. Band mean: the law's curve."
-    interval = f"Median and, in brackets, the {console.percent(prob)} {INTERVAL_KIND} interval."
-    return [*shown, console.no_band(found.source) if single else Text(f"{interval} {meant}")]
+    return shown
 
 
 def _until(until: fs.ReturnsUntil, ends: pd.DataFrame) -> Shown:
+    from forescale.decisions.returns_until import LEAST, MOST
     from forescale.terminal import console
     from forescale.units import format_quantity
 
-    cells = [
-        [f"{row['below']:g}", *(format_quantity(row[name]) for name in ("median", "lower", "upper"))]
-        for row in ends.to_dict("records")
-    ]
+    def write(flops: float) -> str:
+        if flops == 0:
+            return f"below {format_quantity(LEAST)}"
+        return format_quantity(flops) if flops < MOST else f"beyond {format_quantity(MOST)}"
+
+    cells = [[f"{row['below']:g}", console.bracket(row, write)] for row in ends.to_dict("records")]
     return [
         "",
-        console.heading(f"Compute in FLOPs beyond which {until.factor:g} times more buys less"),
-        console.table(["less than (nats)", "median", "lower", "upper"], cells, left=0),
+        console.heading(f"Compute beyond which {until.factor:g} times more buys less"),
+        console.table(["less than (nats)", "FLOPs"], cells, left=0),
     ]
+
+
+def _meant(found: fs.ReturnsToScale, prob: float) -> Text:
+    """What the columns and the brackets are."""
+    from rich.text import Text
+
+    from forescale.estimates.draws import INTERVAL_KIND, is_single
+    from forescale.terminal import console
+
+    columns = "elasticity: -d ln L / d ln x. L - E: loss above the floor. C: compute."
+    if is_single(found.draws):
+        return Text(f"{columns} ") + console.no_band(found.source)
+    interval = f"Median and, in brackets, the {console.percent(prob)} {INTERVAL_KIND} interval."
+    return Text(f"{interval} {columns} Band mean: the law's curve, without discrepancy or noise.")

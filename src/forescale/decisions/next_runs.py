@@ -159,9 +159,8 @@ def next_runs(
         raise ModelError(f"{source.name} is a single draw: nothing is uncertain that a run could tell of; fit runs")
     target = target_of(source, of, compute=compute, cost=cost, inputs=inputs)
     if len(target.at) != 1:
-        raise DataError(
-            f"one forecast at a time: {len(target.at)} places were asked about, such as {written(target, 0)}"
-        )
+        which = "say which: compute=, or for a loss the run" if compute is None else f"such as {written(target, 0)}"
+        raise DataError(f"one forecast at a time: {len(target.at)} places were asked about; {which}")
     frame = _candidates(source, candidates, cost_model(cost))
     values = target.values(source.posterior)
     forecast = target.forecast(values)[..., 0].ravel()

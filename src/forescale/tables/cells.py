@@ -96,6 +96,22 @@ def check_numbers(
         )
 
 
+def refuse_words(cells: pd.DataFrame) -> None:
+    """Refuse a table whose first row has words where all others have none: units, or a second line of headers.
+
+    Raises
+    ------
+    DataError
+        With the words and what to do.
+    """
+    words = cells.map(lambda cell: isinstance(cell, str) and not _is_missing(cell) and cell.strip()[0].isalpha())
+    if len(cells) > 1 and words.iloc[0].all() and not words.iloc[1:].any(axis=None):
+        raise DataError(
+            f"Row 1 has words where the others have numbers: {', '.join(map(repr, cells.iloc[0]))}. Is it a line of "
+            "units? Delete it, and say units in the headers, such as 'tokens (B)'."
+        )
+
+
 def check_texts(column: str, values: NDArray[np.str_], labels: Sequence[str]) -> None:
     """Refuse empty cells in a column of labels, and run names that occur twice."""
     if (bad := values == "").any():

@@ -16,7 +16,16 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from forescale.errors import DataError
-from forescale.tables.cells import MOST_LOSS, check_numbers, check_texts, further, numbers, show_rows, texts
+from forescale.tables.cells import (
+    MOST_LOSS,
+    check_numbers,
+    check_texts,
+    further,
+    numbers,
+    refuse_words,
+    show_rows,
+    texts,
+)
 from forescale.tables.columns import CANONICAL, INPUTS, LOSS_UNITS, NUMBERS, TEXTS, Header, recognise
 from forescale.units import COST_MODELS, PF_DAY, CostModel, cost_model
 
@@ -38,6 +47,8 @@ def read_table(path: Path) -> pd.DataFrame:
         raise DataError(
             f"{path}: a table of runs is read from .csv, .tsv or .parquet, not from {kind or 'no suffix'!r}."
         )
+    if not path.is_file():
+        raise DataError(f"{path} is a folder, not a table of runs." if path.is_dir() else f"{path}: no such file.")
     try:
         if kind == ".parquet":
             return pd.read_parquet(path)
@@ -47,8 +58,8 @@ def read_table(path: Path) -> pd.DataFrame:
         )
     except (OSError, ValueError) as error:
         raise DataError(
-            f"{path} cannot be read as a table of runs: {str(error).strip()}. A text file is UTF-8, with "
-            f"one line of headers and as many cells in every row."
+            f"{path} cannot be read as a table of runs: {str(error).strip()}. A text file is UTF-8, with one line of "
+            "headers and as many cells in every row, between commas (.csv) or tabs (.tsv)."
         ) from error
     return lines.iloc[1:].set_axis(lines.iloc[0].fillna(""), axis=1).rename_axis(columns=None).reset_index(drop=True)
 
@@ -90,6 +101,7 @@ def tidy(
         raise DataError(f"flops_tolerance is a relative difference, zero or more; got {flops_tolerance!r}.")
     per_unit = _nats_per_unit(loss_unit, bytes_per_token)
     headers = recognise(list(frame.columns), columns, loss_unit)
+    refuse_words(frame[[header.text for column, header in headers.items() if column in NUMBERS]])
     notes = ["Headers: " + ", ".join(f"{column} from {header.text!r}" for column, header in headers.items()) + "."]
 
     out: dict[str, NDArray[Any]] = {}
@@ -110,10 +122,22 @@ def tidy(
         notes.append(_to_nats(out, per_unit, loss_unit))
     check_numbers("loss", out["loss"], labels, f"loss (header {headers['loss'].text!r}, in nats)", most=MOST_LOSS)
     notes += _complete(out, cost_model(cost), flops_tolerance, labels)
+    _refuse_parts(out, headers, labels)
 
     extra, said = _further(frame.drop(columns=[header.text for header in headers.values()]))
     said += _unique_tokens(extra, out, labels)
     return {**{column: out[column] for column in CANONICAL if column in out}, **extra}, notes + said
+
+
+def _refuse_parts(out: Mapping[str, NDArray[Any]], headers: Mapping[str, Header], labels: Sequence[str]) -> None:
+    """Refuse counts below one, as of sizes in billions whose header does not say so."""
+    for column in (name for name in ("n_params", "n_tokens") if name in out):
+        if (bad := out[column] < 1).any():
+            title = f"{column} (header {headers[column].text!r})" if column in headers else f"{column} (derived)"
+            raise DataError(
+                f"Column {title} counts, and is below one: {show_rows(bad, labels, out[column])}. If sizes are in "
+                "billions, let the header say so, such as 'params (B)'."
+            )
 
 
 def _unique_tokens(extra: dict[str, NDArray[Any]], out: Mapping[str, NDArray[Any]], labels: Sequence[str]) -> list[str]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import re
 import sys
 import warnings
 from typing import TYPE_CHECKING, Any
@@ -24,11 +25,11 @@ DOUBT = "Doubt"
 BEYOND = "Beyond loss and beyond two inputs"
 SHELVES = "Look up and write up"
 WRITTEN = "forescale.written"  # where a command notes what an interruption leaves behind
-_SPELLINGS = {  # arguments that the library's messages name, as they are spelt here
+_SPELLINGS = {  # arguments that the library's messages name, where they are spelt otherwise than as --NAME VALUE
     "columns=": "--columns NAME=HEADER, or NAME= to leave a column out",
-    "loss_unit=": "--loss-unit UNIT",
-    "bytes_per_token=": "--bytes-per-token X",
-    "efficient=": "--efficient NAME; limited= there is in Python only",
+    "loss_unit=": "--loss-unit of `forescale fit`",
+    "bytes_per_token=": "--bytes-per-token of `forescale fit`",
+    "limited=": "there in Python only",
     "trends_of a fit": "forescale contradiction FIT --limits LOW,HIGH",
     "bracketed=False": "--all-budgets",
 }
@@ -62,8 +63,9 @@ class _Commands(TyperGroup):
                 super().invoke(ctx)
                 sys.stdout.flush()
             except ForescaleError as error:
-                here = [f"{name} is {option}" for name, option in _SPELLINGS.items() if name in str(error)]
-                tell(f"{error}" + (f" (Here, {'; '.join(here)}.)" if here else ""))
+                said = _spelt(str(error), self.commands.get(ctx.invoked_subcommand or ""))
+                here = [f"{name} is {option}" for name, option in _SPELLINGS.items() if name in said]
+                tell(said + (f" (Here, {'; '.join(here)}.)" if here else ""))
                 raise typer.Exit(2) from None
             except KeyboardInterrupt:
                 tell(f"interrupted; {ctx.meta.get(WRITTEN, 'nothing was written')}")
@@ -71,6 +73,26 @@ class _Commands(TyperGroup):
             except BrokenPipeError:  # the reader has seen enough; neither has Python anything more to flush
                 os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
                 raise typer.Exit(1) from None
+
+
+def _spelt(message: str, command: Any) -> str:
+    """Write what a message of the library says of arguments, such as kind='mean', as options of the command.
+
+    But for those that take names and values, such as --columns.
+    """
+    options = {
+        each.name: each.opts[0]
+        for each in getattr(command, "params", [])
+        if each.opts[0].startswith("--") and "=" not in (each.metavar or "")
+    }
+
+    def option(found: re.Match[str]) -> str:
+        name, value = found["name"], found["value"].strip("'")
+        if name not in options:
+            return str(found[0])
+        return f"{options[name]}{f' {value}' if value and value != 'True' else ''}"
+
+    return re.sub(r"(?<![\w',=-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|\.\.\.|[\w.%+]*\w|)", option, message)
 
 
 def _showing(others: Any) -> Any:

@@ -196,7 +196,7 @@ def load_source(word: str) -> Estimate:
         raise ModelError(f"{word} is no file, and {error}") from None
 
 
-def read_points(law: fs.Law, texts: Iterable[str]) -> pd.DataFrame:
+def read_points(law: fs.Law, texts: Iterable[str], option: str = "--at") -> pd.DataFrame:
     """Read points such as ``70B,1.4T``, the law's inputs in order, or ``n_params=70B,n_tokens=1.4T``.
 
     Raises
@@ -209,12 +209,12 @@ def read_points(law: fs.Law, texts: Iterable[str]) -> pd.DataFrame:
     rows = []
     for text in texts:
         cells = text.split(",")
-        given = pairs("--at", cells) if "=" in text else list(zip(law.inputs, cells, strict=False))
+        given = pairs(option, cells) if "=" in text else list(zip(law.inputs, cells, strict=False))
         names = [name for name, _ in given]
         if len(cells) != len(given) or sorted(names) != sorted(law.inputs):
             raise DataError(
-                f"--at {text}: a point of law {law.name!r} is {','.join(law.inputs)}, in this order or each "
-                f"by name ({law.inputs[0]}=...); a further point is a further --at"
+                f"{option} {text}: a point of law {law.name!r} is {','.join(law.inputs)}, in this order or each "
+                f"by name ({law.inputs[0]}=...); a further point is a further {option}"
             )
         rows.append(dict(given))
     return pd.DataFrame(rows)

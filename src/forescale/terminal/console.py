@@ -80,7 +80,10 @@ def _print(stream: Any, parts: Iterable[RenderableType]) -> None:
     with console.capture() as captured:
         for part in parts:
             console.print(part)
-    print("\n".join(line.rstrip() for line in captured.get().splitlines()), file=stream)
+    lines = [line.rstrip() for line in captured.get().splitlines()]
+    # a table ends with an empty line, and what follows may begin with one
+    kept = [line for line, before in zip(lines, [*" ", *lines], strict=False) if line or before]
+    print("\n".join(kept), file=stream)
 
 
 def _plain(value: Any) -> Any:

@@ -58,5 +58,10 @@ def accelerator(option: str, text: str | None) -> fs.Accelerator | None:
     if unknown := sorted(set(given) - needed - further):
         told = ", ".join(sorted(further))
         raise DataError(f"{option} {text}: hardware has peak, utilisation, {told}; {unknown[0]} is none of them")
-    numbers: dict[str, Any] = {name: parse_quantity(value) for name, value in given.items()}
+    numbers: dict[str, Any] = {}
+    for name, value in given.items():
+        try:
+            numbers[name] = parse_quantity(value)
+        except DataError as error:
+            raise DataError(f"{option}, {name}: {error}") from error
     return fs.Accelerator(**numbers)

@@ -29,7 +29,7 @@ def table(evals, tmp_path, monkeypatch, links):
 
 
 def test_the_page_has_bands_and_what_an_accuracy_takes(table):
-    words = ("downstream", SOURCE, table, "--column", "loss=c4", "--at", "7B,140B", "--accuracy", "0.7")
+    words = ("downstream", SOURCE, table, "--columns", "loss=c4", "--at", "7B,140B", "--accuracy", "0.7")
     page = call(*words).stdout
     check_page(page)
     assert "mean over tasks" in page
@@ -39,7 +39,7 @@ def test_the_page_has_bands_and_what_an_accuracy_takes(table):
 
 
 def test_json_and_csv_equal_the_library(table, links):
-    words = ("downstream", SOURCE, table, "--column", "loss=c4", "--at", "7B,140B")
+    words = ("downstream", SOURCE, table, "--columns", "loss=c4", "--at", "7B,140B")
     expected = fs.downstream(links, fs.published(SOURCE), n_params="7B", n_tokens="140B", random_seed=0).table()
     document = json.loads(call(*words, "--accuracy", "0.7", "--json").stdout)
     assert [row["median"] for row in document["rows"]] == list(expected["median"])

@@ -183,8 +183,8 @@ def test_what_is_observed_may_come_in_parts_and_in_many_ways(path):
 @pytest.mark.parametrize(
     ("observed", "words"),
     [
-        (2.31, "one loss for 2 runs: say by name which is observed, of big, small"),
-        ({"bigger": 2.31}, "no frozen run is called bigger; there are big, small"),
+        (2.31, "one loss for 2 runs: say by name which is observed, big or small"),
+        ({"bigger": 2.31}, "no frozen run is called bigger; there are big and small"),
         ({"big": -2.31}, "the observed loss of big must be above zero"),
         ({"big": "low"}, "the observed loss of big: 'low' is not a quantity"),
         (pd.DataFrame({"name": ["big"], "loss": [2.0]}), "there is no run"),

@@ -152,7 +152,7 @@ def score_frozen(
         head = {"file": label, "source": each.forecast["source"], "run": [names[i] for i in known], "loss": came}
         rows.append(pd.DataFrame({**head, **found, "group": each.group}))
     if together is not None and (unknown := sorted(set(together) - seen)):
-        raise DataError(f"no frozen run is called {', '.join(unknown)}; there are {', '.join(sorted(seen))}")
+        raise DataError(f"no frozen run is called {' or '.join(unknown)}; there are {' and '.join(sorted(seen))}")
     if not rows:
         raise DataError(
             f"none of {runs} frozen runs is observed yet; give their losses (observed=), or a table with columns run "
@@ -186,7 +186,7 @@ def _losses(observed: Observed, frozen: Sequence[FrozenForecast]) -> dict[str, f
     if not isinstance(observed, Mapping):
         names = sorted({name for each in frozen for name in each.points["run"]})
         if len(names) != 1:
-            raise DataError(f"one loss for {len(names)} runs: say by name which is observed, of {', '.join(names)}")
+            raise DataError(f"one loss for {len(names)} runs: say by name which is observed, {' or '.join(names)}")
         observed = {names[0]: observed}
     return {str(name): _loss(str(name), value) for name, value in observed.items()}
 
@@ -212,5 +212,5 @@ def _companion(given: str | Path | FrozenForecast, frozen: FrozenForecast) -> di
     except DataError as error:
         raise FileError(f"{path}: {error}") from error
     if unknown := sorted(set(losses) - set(frozen.points["run"])):
-        raise DataError(f"{path}: no run in {given} is called {', '.join(unknown)}")
+        raise DataError(f"{path}: no run in {given} is called {' or '.join(unknown)}")
     return losses

@@ -45,7 +45,7 @@ def _breaks(
 
     observations = arguments.read_runs(runs, all_runs=all_runs, columns=arguments.pairs("--columns", columns))
     observations = arguments.filtered(observations, arguments.pairs("--where", where))
-    answers.say(*console.read(observations))
+    answers.say(*console.read(observations), "")
     found = fs.breaks(observations, size=size, draws=draws, random_seed=seed)
     forecast = fs.forecast(found, arguments.read_points(found.law, at), random_seed=found.seed) if at else None
     tables = {"breaks": found.table(), "places": found.places(prob)}
@@ -53,7 +53,7 @@ def _breaks(
     document = {"command": "breaks", "source": found.name, "prob": prob, "seed": found.seed, "left_out": found.left_out}
     document |= {name: table.to_dict("records") for name, table in tables.items()}
     shown = _number(found) + _places(tables["places"], prob)
-    shown += [] if forecast is None else console.forecast_table(forecast, tables["forecast"], prob)
+    shown += [] if forecast is None else ["", *console.forecast_table(forecast, tables["forecast"], prob)]
     answers.answer(shown, document, pd.concat(tables, names=["table"]).reset_index("table") if csv else None)
 
 

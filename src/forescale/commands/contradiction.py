@@ -60,7 +60,7 @@ def _contradiction(
     budgets = arguments.budgets(compute or ())
     if runs is not None:
         table = arguments.read_runs(runs)
-        answers.say(*console.read(table))
+        answers.say(*console.read(table), "")
         found = fs.contradiction(
             fs.fit_trends(table, efficient=efficient, random_seed=seed, progress=progress_wanted(quiet))
         )

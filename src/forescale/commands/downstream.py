@@ -32,7 +32,7 @@ def _downstream(
     at: arguments.At = None,
     accuracy: Asked = None,
     link: Link = "sigmoid",
-    column: Columns = None,
+    columns: Columns = None,
     unit: Unit = None,
     where: arguments.Where = None,
     cost: arguments.Cost = "6ND",
@@ -56,8 +56,8 @@ def _downstream(
         raise DataError("ask for something: runs, --at 7B,140B, or what an accuracy takes, --accuracy 0.7")
     estimate = arguments.load_source(source)
     points = arguments.read_points(estimate.law, at) if at else None
-    columns = {name: header or None for name, header in arguments.pairs("--column", column)}
-    table = fs.Outcomes.read(outcomes, columns=columns, unit=unit)
+    headers = {name: header or None for name, header in arguments.pairs("--columns", columns)}
+    table = fs.Outcomes.read(outcomes, columns=headers, unit=unit)
     table = arguments.filtered(table, arguments.pairs("--where", where))
     answers.say(f"Read {table!r}", console.bullets(table.notes))
     links = fs.fit_link(table, link, random_seed=seed, progress=progress_wanted(quiet))

@@ -61,7 +61,7 @@ def _families(
 
     from forescale.terminal import console
 
-    answers.say(*console.read(table))
+    answers.say(*console.read(table), "")
     found = fs.fit_families(
         table,
         loaded,

@@ -60,7 +60,7 @@ def _frontier(
 
     from forescale.terminal import console
 
-    answers.say(*console.read(table))
+    answers.say(*console.read(table), "")
     progress = progress_wanted(quiet)
     first = "isoflop" if method == "both" else method
     found = fs.frontier(

@@ -108,6 +108,7 @@ def _score(
     )
     left = [f"{found.unobserved} frozen runs are not observed yet."] if found.unobserved else []
     shown: console.Shown = [
+        console.heading("What was forecast, and what came"),
         console.table(["run", *names, "CRPS", "PIT"], cells),
         console.heading("Bands that held what came"),
         console.table(["band", "held", "share", "lower", "upper"], shares),

@@ -77,8 +77,9 @@ def _table(found: fs.ReturnsToScale, rows: pd.DataFrame, prob: float) -> Shown:
         at = ", ".join(f"{name} {format_quantity(here[name].iloc[0])}" for name in points)
         lines: dict[str, list[str]] = {}
         for row in here[here["quantity"].isin(told)].to_dict("records"):
-            ends = "" if single else f"\n[{row['lower']:.3g}, {row['upper']:.3g}]"
-            lines.setdefault(row["more"], []).append(f"{row['median']:.3g}{ends}")
+            write = ".4f" if row["quantity"] == "elasticity" else ".3g"  # so that four bands fit in 80 columns
+            ends = "" if single else f"\n[{row['lower']:{write}}, {row['upper']:{write}}]"
+            lines.setdefault(row["more"], []).append(f"{row['median']:{write}}{ends}")
         cells = [[way, *bands] for way, bands in lines.items()]
         where = f"at the best split of {at.removeprefix('flops ')} FLOPs" if points == ["flops"] else f"at {at}"
         shown += ["", where, console.table(["more", *(heads[name] for name in told)], cells)]
@@ -86,14 +87,16 @@ def _table(found: fs.ReturnsToScale, rows: pd.DataFrame, prob: float) -> Shown:
 
 
 def _until(until: fs.ReturnsUntil, ends: pd.DataFrame) -> Shown:
+    import numpy as np
+
     from forescale.decisions.returns_until import LEAST, MOST
     from forescale.terminal import console
     from forescale.units import format_quantity
 
     def write(flops: float) -> str:
-        if flops == 0:
-            return f"below {format_quantity(LEAST)}"
-        return format_quantity(flops) if flops < MOST else f"beyond {format_quantity(MOST)}"
+        if 0 < flops < MOST:
+            return format_quantity(flops)
+        return f"beyond 1e{np.log10(MOST):.0f}" if flops else f"below 1e{np.log10(LEAST):.0f}"
 
     cells = [[f"{row['below']:g}", console.bracket(row, write)] for row in ends.to_dict("records")]
     return [

@@ -53,7 +53,7 @@ def test_json_and_csv_equal_the_library(table, links):
 def test_what_is_wrong_is_said_in_one_line(table):
     assert "ask for something" in refused("downstream", SOURCE, table)
     assert "No column is recognised as loss" in refused("downstream", SOURCE, table, "--at", "7B,140B")
-    assert "cannot be read" in refused("downstream", SOURCE, "nowhere.csv", "--at", "7B,140B")
+    assert "nowhere.csv: no such file" in refused("downstream", SOURCE, "nowhere.csv", "--at", "7B,140B")
 
 
 def test_figures_draw_what_the_results_say(links, tmp_path):

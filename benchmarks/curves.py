@@ -10,7 +10,11 @@ are of any scale; their priors and odds were chosen by reason and on other curve
 these. `shifted_power_d` is for losses of language models. "last loss" forecasts the last loss seen, and least squares
 is of a power with a floor.
 
-With --tables FOLDER the same for every CSV in it, in the columns family, n_examples, loss and is_train.
+With --tables FOLDER instead: 77 other curves (``other_curves.py``), by which the priors of these cards and their odds
+are judged. CRPS of log loss and the error of medians of the law's curve, as geometric means over groups of curves, and
+the share of points in 90 % bands of a new run, by card, averaged, and with other priors and odds. Then what averaged
+bands of the law's curve hold of simulated truths of four kinds, at 2 and at 8 times the largest of 14 sizes, runs
+scattered by 1 %; ``--truths`` is how many tables of each.
 
 Target: 0.0150 or below. Published: shifted power 0.0341, M4 0.0208 by least squares and 0.0194 by a first Bayesian fit,
 broken law 0.0200 as its authors fit it and 0.0109 by a numerically stable version.
@@ -18,6 +22,7 @@ broken law 0.0200 as its authors fit it and 0.0109 by a numerically stable versi
 Run::
 
     python benchmarks/curves.py --json curves.json
+    python benchmarks/curves.py --tables FOLDER --json other_curves.json
 
 What it showed: README.md beside this file.
 """
@@ -32,6 +37,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import other_curves
 import pandas as pd
 from measure import Beside, conclude, load_average, parser, print_table, seconds_of
 from scipy.optimize import least_squares
@@ -53,16 +59,6 @@ PUBLISHED = {
     ],
 }
 COLUMNS = ["run", "n_examples", "loss"]
-
-
-def curves(folder: Path | None) -> Iterator[tuple[str, str, pd.DataFrame]]:
-    """Of google_nmt, and of the tables in a folder: table, family, runs by size."""
-    tables = {"google_nmt": fs.load_dataset("google_nmt").table}
-    tables |= {path.stem: pd.read_csv(path) for path in sorted(folder.glob("*.csv"))} if folder else {}
-    for table, runs in tables.items():
-        for family, of in runs.groupby("family", sort=False):
-            named = of if "run" in of else of.assign(run=[f"{family} {i}" for i in range(len(of))])
-            yield table, str(family), named.sort_values("n_examples")
 
 
 def origins(runs: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame, pd.DataFrame]]:
@@ -130,7 +126,7 @@ def without_bands(train: pd.DataFrame, held: pd.DataFrame) -> Iterator[tuple[str
 
 def beside(points: pd.DataFrame) -> list[Beside]:
     """The metric of each card on the published cut beside the published ones of its law."""
-    at = points[(points["table"] == "google_nmt") & (points["origin"] == "published")]
+    at = points[points["origin"] == "published"]
     return [
         Beside(law, "google_nmt, five curves", 48, f"error of log loss, {card}", value, source, metric(of), note=note)
         for card, of in at.groupby("card", sort=False)
@@ -140,7 +136,7 @@ def beside(points: pd.DataFrame) -> list[Beside]:
 
 def metric(points: pd.DataFrame) -> float:
     """Root of the mean squared error of log loss of each curve, then their mean."""
-    each = (points["error"] ** 2).groupby([points["table"], points["family"]]).mean() ** 0.5
+    each = (points["error"] ** 2).groupby(points["family"]).mean() ** 0.5
     return float(each.mean())
 
 
@@ -148,52 +144,85 @@ def summary(points: pd.DataFrame) -> None:
     """Metric, coverage and time."""
     rows = []
     for (card, origin), of in points.groupby(["card", "origin"], sort=False):
-        fits = of.drop_duplicates(["table", "family"])
+        fits = of.drop_duplicates("family")
         cells = [card, origin, f"{metric(of):.4f}"]
         if of["inside"].isna().any():
             rows.append([*cells, *[""] * 5])
             continue
-        cells += [f"{of['inside'].sum()}/{len(of)}", f"{of['width'].median():.3f}"]
-        cells += [f"{fits['seconds'].median():.1f}", f"{fits['converged'].sum()}/{len(fits)}"]
-        rows.append([*cells, f"{fits['first_try'].sum()}/{len(fits)}"])
+        cells += [f"{int(of['inside'].sum())}/{len(of)}", f"{of['width'].median():.3f}"]
+        cells += [f"{fits['seconds'].median():.1f}", f"{int(fits['converged'].sum())}/{len(fits)}"]
+        rows.append([*cells, f"{int(fits['first_try'].sum())}/{len(fits)}"])
     head = ["card", "origin", "metric", "90 % run bands hold", "their width, log", "s a fit", "converged"]
     print_table([*head, "at first try"], rows)
 
 
 def arguments() -> argparse.Namespace:
     given = parser(__doc__ or "", repeats=1)
-    given.add_argument("--tables", type=Path, metavar="FOLDER", help="further tables of curves")
+    given.add_argument("--tables", type=Path, metavar="FOLDER", help="instead: other curves, with tables from there")
+    given.add_argument("--truths", type=int, default=10, help="simulated tables of each kind; default: %(default)s")
     given.add_argument("--cards", nargs="+", default=CARDS, metavar="CARD", help="default: %(default)s")
     return given.parse_args()
+
+
+def on_others(given: argparse.Namespace) -> dict[str, Any]:
+    """Candidates on other curves, and the one that was taken on simulated truths."""
+    found = []
+    for curve in other_curves.curves(given.tables):
+        for name, rows in without_bands(curve.seen, curve.held):
+            about = {"candidate": name, "group": curve.group, "curve": curve.name, "crps": rows["error"].abs()}
+            found.append(rows[["error", "inside"]].assign(**about))
+        found.append(other_curves.scores(curve))
+        print(f"{curve.group}: {curve.name}", file=sys.stderr, flush=True)
+    points = pd.concat(found, ignore_index=True)
+    many = points.drop_duplicates(["group", "curve"]).groupby("group", sort=False).size()
+    print(f"{many.sum()} curves: {', '.join(f'{each} {group}' for group, each in many.items())}")
+    cells = []
+    for name, of in points.groupby("candidate", sort=False):
+        by = of.groupby("group")["error"]
+        means = of.groupby("group")["crps"].mean(), by.apply(lambda error: (error**2).mean() ** 0.5)
+        row = [str(name), *(f"{1000 * np.exp(np.log(each).mean()):.1f}" for each in means)]
+        banded = of["inside"].notna().all()
+        row += [f"{of['inside'].mean():.3f}", f"{of['failed'].sum() / other_curves.HELD:.0f}"] if banded else ["", ""]
+        cells.append(row)
+    print_table(["", "1000 CRPS", "1000 rms of medians", "90 % run bands hold", "curves not converged"], cells)
+    truths = other_curves.held_truths(given.truths)
+    print(f"\n{given.truths} tables of each simulated truth: averaged 90 % bands of the law's curve")
+    by = truths.groupby(["truth", "times"], sort=False)
+    rows = [[*map(str, key), f"{of['held'].sum()}/{len(of)}", f"{of['error'].mean():+.4f}"] for key, of in by]
+    print_table(["truth", "times the largest", "hold", "mean ln (median / truth)"], rows)
+    return {"points": points.to_dict("records"), "truths": truths.to_dict("records")}
 
 
 def main() -> None:
     given, load = arguments(), load_average()
     warnings.simplefilter("ignore", fs.ForescaleWarning)
+    if given.tables:
+        conclude(__file__, given, load, on_others(given))
+        return
     settings: dict[str, Any] = {}
-    every = [(*curve, *origin) for curve in curves(given.tables) for origin in origins(curve[2])]
+    curves = fs.load_dataset("google_nmt").table.groupby("family", sort=False)
+    every = [(family, *origin) for family, runs in curves for origin in origins(runs.sort_values("n_examples"))]
     if given.smoke:
-        given.cards, every = ["unbroken_d", "breaks"], every[:1]
+        given.cards, every = ["unbroken_d"], every[:1]
         settings = {"draws": 50, "tune": 100, "chains": 2, "retry": False}
     found = [
-        rows.assign(table=table, family=family, origin=origin, card=name)
-        for table, family, _, origin, train, held in every
+        rows.assign(family=family, origin=origin, card=name)
+        for family, origin, train, held in every
         for name, rows in without_bands(train, held)
     ]
     for card in given.cards:
         model = None if card == "breaks" else fs.load_model(card).renamed({"n_tokens": "n_examples"})
-        for table, family, _, origin, train, held in every:
+        for family, origin, train, held in every:
             rows = forecast(model, train, held, settings)
-            found.append(rows.assign(table=table, family=family, origin=origin, card=card))
+            found.append(rows.assign(family=family, origin=origin, card=card))
             print(f"{card}: {family}, {origin}: {rows['error'].iloc[-1]:+.4f}", file=sys.stderr, flush=True)
     points = pd.concat(found, ignore_index=True)
-    for table, of in points.groupby("table", sort=False):
-        print(f"\n{table}: sqrt(mean((ln median - ln loss)^2)), mean over curves; equal-tailed bands of new runs")
-        summary(of)
-        print("\nln (median of the law's curve / loss) at the last point, published cut")
-        last = of[of["origin"] == "published"].groupby(["card", "family"], sort=False)["error"].last()
-        wide = last.unstack(sort=False)
-        print_table(["card", *wide], [[card, *(f"{value:+.4f}" for value in row)] for card, *row in wide.itertuples()])
+    print("\ngoogle_nmt: sqrt(mean((ln median - ln loss)^2)), mean over curves; equal-tailed bands of new runs")
+    summary(points)
+    print("\nln (median of the law's curve / loss) at the last point, published cut")
+    last = points[points["origin"] == "published"].groupby(["card", "family"], sort=False)["error"].last()
+    wide = last.unstack(sort=False)
+    print_table(["card", *wide], [[card, *(f"{value:+.4f}" for value in row)] for card, *row in wide.itertuples()])
     kept = beside(points) if not given.smoke else []
     conclude(__file__, given, load, {"points": points.to_dict("records")}, beside=kept)
 

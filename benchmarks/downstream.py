@@ -7,9 +7,7 @@ exact match where a task is of language modelling. Loss is on C4 validation text
 they were trained on, so that each training set has links and a loss law of its own.
 
 For every training set and task the link is fitted to the runs below a billion parameters. Scored are bands of accuracy
-of the nine larger runs,
-
-with the drift of the link learned without that task from the runs below 412M (``link_drift.py``), and without any,
+of the nine larger runs, with the drift of the link learned without that task (``link_drift.py``), and without any,
 
 - at their measured loss, so that the link alone is scored;
 - at a loss forecast by the law fitted to the same small runs (``--law``), drift and noise included: the whole chain.
@@ -18,13 +16,12 @@ Beside it stands the published link, error = epsilon - k exp(-gamma L), by least
 runs, its bands with the residuals of the fit drawn as noise. For the mean over tasks, which is what Gadre et al.
 forecast, both are taken as the mean over tasks of each draw, and the published link is also fitted to the mean itself,
 as they do. Shares inside bands of 50, 80 and 90 %; CRPS, interval score and width of 90 % in points of accuracy, lower
-is better; bias, above zero where accuracy was forecast too high.
-
-Tasks whose link does not converge are counted and left out of both.
+is better; bias, above zero where accuracy was forecast too high. Tasks of which a link does not converge are counted,
+and left out of all.
 
 With ``--ranks N`` N tables are drawn from the priors of each link, of 30 runs each, half of them with four choices, and
-fitted: ranks of the truths among 99 draws are uniform if the sampler and the model agree (simulation-based
-calibration). What did not converge is counted, and left out.
+fitted: ranks of truths among 99 draws are uniform if sampler and model agree (simulation-based calibration). What did
+not converge is counted, and left out. A quarter as many tables whose runs scatter twice as far as said must fail.
 
 Run::
 
@@ -45,7 +42,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from measure import conclude, load_average, parser, print_table
+from measure import Beside, conclude, load_average, parser, print_table
 from scipy.optimize import least_squares
 
 import forescale as fs
@@ -61,6 +58,8 @@ BOOTSTRAP = 100
 SMOKE = {"draws": 300, "tune": 300}
 FULL = {"draws": 600}
 MEAN = "mean over tasks"
+COLUMNS = ["in_50", "in_80", "in_90", "crps", "interval", "width", "bias"]
+SETS = {"c4_original": "C4", "rpj": "RedPajama", "rw_original": "RefinedWeb"}
 
 
 def read(folder: Path) -> fs.Outcomes:
@@ -127,8 +126,10 @@ def published_draws(fit: tuple[Any, Any], loss: Any, rng: np.random.Generator) -
     return np.clip(1 - _error(picked, loss) - rng.choice(residuals, size=loss.shape), 0.0, 1.0)
 
 
-def of_training_set(table: fs.Outcomes, law: str, links: tuple[str, ...], settings: dict[str, int]) -> tuple[Any, Any]:
-    """Scores of every task and forecast of one training set, and what did not converge."""
+def of_training_set(
+    table: fs.Outcomes, law: str, links: tuple[str, ...], settings: dict[str, int]
+) -> tuple[pd.DataFrame, list[dict[str, str]], list[Beside]]:
+    """Scores of every task and forecast of one training set, what did not converge, and means beside those measured."""
     rng = np.random.default_rng(1)
     small, large = (table.where(lambda t, sign=sign: sign * (SMALL - t["n_params"]) > 0) for sign in (1, -1))
     sizes = ["n_params", "n_tokens", "loss"]
@@ -182,7 +183,22 @@ def of_training_set(table: fs.Outcomes, law: str, links: tuple[str, ...], settin
     for source, loss in losses.items():
         direct = score(truth, published_draws(refits, loss, rng))
         rows.append(direct.assign(link="published, of the mean", loss=source, **sized))
-    return pd.concat(rows, ignore_index=True), failed
+    where = SETS.get(name := str(table.labels("train_data")[0]), name), len(small.where(task=one).table)
+    chains = {link: np.mean(kept[link, "forecast"], axis=0) for link in links}
+    beside = [each for link, draws in chains.items() for each in beside_measured(link, where, big, truth, draws)]
+    return pd.concat(rows, ignore_index=True), failed, beside
+
+
+def beside_measured(link: str, where: tuple[str, int], big: pd.DataFrame, truth: Any, draws: Any) -> list[Beside]:
+    """The mean accuracy of each run forecast, as its authors measured it, and as the chain forecast it."""
+    rows = []
+    for run, measured, of in zip(big.itertuples(), truth, draws.T, strict=True):
+        what = f"mean accuracy in %, {run.n_params / 1e9:.1f}B, {run.n_tokens / run.n_params:.0f} tokens per parameter"
+        low, middle, high = 100 * np.quantile(of, [0.05, 0.5, 0.95])
+        note = "published: as measured; ours: forecast from runs of at most 412M, loss forecast as well"
+        about = f"{link} link", f"Gadre et al., {where[0]}", where[1], what
+        rows.append(Beside(*about, round(100 * measured, 1), "Gadre et al. 2024", middle, low, high, note))
+    return rows
 
 
 def drift(link: str, task: str, draws: int, rng: np.random.Generator) -> Any:
@@ -199,8 +215,11 @@ def _tasks(rows: list[pd.DataFrame]) -> list[str]:
     return [str(task) for task in dict.fromkeys(row["task"].iloc[0] for row in rows) if task != MEAN]
 
 
-def ranks(link: str, fits: int) -> dict[str, Any]:
-    """Ranks of truths drawn from the priors of a link among draws of fits of what they make."""
+def ranks(link: str, fits: int, scatter_factor: float = 1.0) -> dict[str, Any]:
+    """Ranks of truths drawn from the priors of a link among draws of fits of what they make.
+
+    A ``scatter_factor`` other than one is a mistake on purpose: runs scatter so many times as far as the truth says.
+    """
     model, rng = fs.load_link(link), np.random.default_rng(0)
     loss = np.geomspace(2.4, 6.0, 30)
     found: dict[str, list[int]] = {name: [] for name in model.priors}
@@ -208,7 +227,8 @@ def ranks(link: str, fits: int) -> dict[str, Any]:
     for i in range(fits):
         chance = 0.25 * (i % 2)
         truth = {name: values[0] for name, values in model.prior_draws(1, rng).items()}
-        _, share = draw_hits(model.curve(loss, truth, chance), np.array(truth[SCATTER]), np.array(1000.0), rng)
+        scatter = np.array(scatter_factor * truth[SCATTER])
+        _, share = draw_hits(model.curve(loss, truth, chance), scatter, np.array(1000.0), rng)
         table = pd.DataFrame({"loss": loss, "accuracy": share, "items": 1000, "chance": chance, "task": "made"})
         try:
             fit = fs.fit_link(table, model, draws=500, random_seed=i, progress=False)
@@ -225,9 +245,12 @@ def ranks(link: str, fits: int) -> dict[str, Any]:
         + [f"{coverage(given, 100, prob):.2f}" for prob in PROBS]
         for name, given in found.items()
     ]
-    print(f"\n{link}: {fits} tables, {refused} not converged")
+    tests = [test(given, 100) for given in found.values() for test in (ecdf_p, chi2_p)]
+    p = min(1.0, min(tests) * len(tests))  # Bonferroni
+    made, should = (f", scatter {scatter_factor:g} times", "fail") if scatter_factor != 1 else ("", "pass")
+    print(f"\n{link}{made}: {fits} tables, {refused} not converged; p = {p:.2g}, must {should}")
     print_table(["parameter", "fits", "p of ranks", "p of histogram", *(f"in {100 * p:g} %" for p in PROBS)], rows)
-    return {"ranks": found, "refused": refused}
+    return {"ranks": found, "refused": refused, "p": p}
 
 
 def main() -> None:
@@ -239,39 +262,38 @@ def main() -> None:
     arguments.add_argument("--ranks", type=int, metavar="N", help="instead: ranks of N truths from the priors")
     given, load = arguments.parse_args(), load_average()
     if given.ranks:
-        conclude(__file__, given, load, {link: ranks(link, given.ranks) for link in given.links})
+        many = {1.0: given.ranks, 2.0: max(given.ranks // 4, 20)}
+        kept = {f"{link}, scatter {by:g}": ranks(link, n, by) for by, n in many.items() for link in given.links}
+        conclude(__file__, given, load, kept)
         return
     if given.tables is None and not given.smoke:
         arguments.error("name the folder with gadre_downstream.csv by --tables, or take --smoke")
     table, settings = (simulated(), SMOKE) if given.smoke else (read(given.tables), FULL)
     links = tuple(given.links[:1] if given.smoke else given.links)
-    found, failed = [], []
+    found, failed, beside = [], [], []
     for name in given.sets or np.unique(table.labels("train_data")):
-        scored, missed = of_training_set(table.where(train_data=name), given.law, links, settings)
-        found.append(scored.assign(train_data=name))
+        scored, missed, set_beside = of_training_set(table.where(train_data=name), given.law, links, settings)
+        found.append(scored.assign(train_data=SETS.get(name, name)))
         failed += [{"train_data": name, **each} for each in missed]
+        beside += set_beside
     scores = pd.concat(found, ignore_index=True)
-    columns = ["in_50", "in_80", "in_90", "crps", "interval", "width", "bias"]
-    for what, part in (
-        ("Tasks", scores[scores["task"] != MEAN]),
-        ("The mean over tasks", scores[scores["task"] == MEAN]),
-    ):
-        print(f"\n{what}: shares inside, and points of accuracy")
-        means = part.groupby(["loss", "link"], sort=False)[columns].mean()
-        counts = part.groupby(["loss", "link"], sort=False).size()
-        cells = [
-            [*map(str, key), str(counts[key]), *(f"{row[name]:.2f}" for name in columns)]
-            for key, row in means.iterrows()
-        ]
-        print_table(["loss", "link", "runs", *columns], cells)
-    print("\nBy task, link", links[0], "at the measured loss")
-    tasks = scores.query("link == @links[0] and loss == 'measured'").groupby("task", sort=False)[columns].mean()
-    print_table(
-        ["task", *columns], [[str(task), *(f"{row[name]:.2f}" for name in columns)] for task, row in tasks.iterrows()]
-    )
+    tasks, means = scores[scores["task"] != MEAN], scores[scores["task"] == MEAN]
+    show("Tasks", tasks, ["loss", "link"])
+    show("The mean over tasks", means, ["loss", "link"])
+    show("By training set", tasks[tasks["link"] != "published"], ["train_data", "loss", "link"])
+    show(f"By task, link {links[0]}, loss measured", tasks.query("link == @links[0] and loss == 'measured'"), ["task"])
     told = [f"{each['task']} of {each['train_data']} ({each['link']})" for each in failed]
     print(f"\n{len(failed)} links did not converge: {', '.join(told) or 'none'}")
-    conclude(__file__, given, load, {"scores": scores.to_dict("records"), "failed": failed})
+    results = {"scores": scores.to_dict("records"), "failed": failed}
+    conclude(__file__, given, load, results, sorted(beside, key=lambda each: each.law))
+
+
+def show(title: str, scores: pd.DataFrame, by: list[str]) -> None:
+    """Print means by group."""
+    print(f"\n{title}: shares inside, and points of accuracy")
+    groups = scores.groupby(by, sort=False)[COLUMNS]
+    rows = [[*map(str, key), str(len(of)), *(f"{value:.2f}" for value in of.mean())] for key, of in groups]
+    print_table([*by, "runs", *COLUMNS], rows)
 
 
 if __name__ == "__main__":

@@ -6,8 +6,10 @@ the likelihood, and of the loss at a point far outside are uniform if the fits a
 The p of a card is the least p-value of its two tests of each quantity, times their number. With 16 cards, one p below
 0.01 is to be expected in about every tenth run of a program that is right.
 
-Then the card ``chinchilla`` with tables that it did not make: noise 1.5 times as large, and degrees of freedom of the
-noise from another prior. Both must fail.
+Then a card (``--partner``, ``chinchilla``) with tables that it did not make: noise 1.5 times as large, and degrees of
+freedom of the noise from another prior. Both must fail.
+
+With ``--curves`` tables are of 20 runs spread evenly over four decades of size, as learning curves are.
 
 Measured: fits per minute, everything compiled before.
 
@@ -17,6 +19,7 @@ Run::
 
     python benchmarks/sbc.py --json sbc.json
     python benchmarks/sbc.py --fits 1000 --cards kaplan power_n
+    python benchmarks/sbc.py --curves --fits 100 --cards flattening_d m4_d --partner flattening_d
 
 What it showed: README.md beside this file.
 """
@@ -28,9 +31,11 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
+import numpy as np
 from measure import conclude, fresh, hand_back, load_average, middle, parser, print_table, seconds_of, spread
 
 CARD = "chinchilla"
+SIZES = np.geomspace(1e8, 1e12, 20)  # of the runs of a curve
 PARTNERS = {"noise 1.5 times": {"noise_factor": 1.5}, "wrong prior of nu": {"truth": {"nu": (80.0, 1.0)}}}
 FAILS_BELOW = 0.01
 
@@ -46,7 +51,9 @@ def child(task: Mapping[str, Any]) -> None:
     mistake = dict(task["mistake"])
     if priors := mistake.pop("truth", None):
         mistake["truth"] = {name: fs.Prior("gamma", alpha=a, beta=b) for name, (a, b) in priors.items()}
-    once = partial(calibrate, task["card"], progress=False, **mistake)
+    card = fs.load_model(task["card"])
+    design = {card.law.inputs[0]: SIZES} if task["curves"] else None
+    once = partial(calibrate, card, design, progress=False, **mistake)
     once(fits=20, random_seed=0)  # compiles
     found, seconds = seconds_of(partial(once, fits=task["fits"], random_seed=task["seed"]))
     table = found.table().set_index("quantity")
@@ -68,6 +75,8 @@ def main() -> None:
     arguments = parser(__doc__, repeats=1)
     arguments.add_argument("--fits", type=int, default=500, help="tables a card; default: %(default)s")
     arguments.add_argument("--cards", nargs="+", metavar="CARD", help="default: every card of the package")
+    arguments.add_argument("--curves", action="store_true", help="tables of 20 runs over four decades of size")
+    arguments.add_argument("--partner", default=CARD, metavar="CARD", help="also with mistakes; default: %(default)s")
     given = arguments.parse_args()
     if given.child:
         child(json.loads(given.child))
@@ -79,11 +88,12 @@ def main() -> None:
     cards = given.cards or fresh(__file__, {})["cards"]
 
     work: dict[str, dict[str, Any]] = {card: {"card": card, "mistake": {}} for card in cards}
-    if CARD in cards and not given.smoke:
-        work |= {f"{CARD}, {name}": {"card": CARD, "mistake": mistake} for name, mistake in PARTNERS.items()}
+    if (card := given.partner) in cards and not given.smoke:
+        work |= {f"{card}, {name}": {"card": card, "mistake": mistake} for name, mistake in PARTNERS.items()}
     found: dict[str, list[dict[str, Any]]] = {}
+    sized = {"fits": given.fits, "curves": given.curves}
     for name, task in work.items():
-        found[name] = [fresh(__file__, {**task, "fits": given.fits, "seed": 1 + i}) for i in range(given.repeats)]
+        found[name] = [fresh(__file__, {**task, **sized, "seed": 1 + i}) for i in range(given.repeats)]
         last = found[name][-1]
         print(f"{name}: {last['seconds']:.0f} s, p = {last['p']:.2g}, load {load_average()[0]}", flush=True)
 

@@ -69,5 +69,5 @@ def plot_compute_to(needed: ComputeTo, ax: Axes | None = None) -> Axes:
     ax.set_xlim(low, high)
     ax.set_ylim(0, 1.03)
     ax.set_ylabel("probability (that it reaches the loss)")
-    of = fill(f"Median of what the loss takes, of kind {needed.kind}: {needed.told}", 60)
+    of = fill(f"Median of what the loss takes; {needed.kind} ({needed.told})", 60)
     return finish_below(ax, f"Compute to a loss, by {needed.source}", of)

@@ -182,7 +182,10 @@ def load_source(word: str) -> Estimate:
     FileError, ModelError
         If there is none of that name, or the fit did not converge.
     """
+    table = f"{word} is a table of runs: fit it first (forescale fit {word}), and ask the fit"
     if is_path(word):
+        if Path(word).suffix.lower() in (".csv", ".tsv", ".parquet"):
+            raise FileError(table)
         fit = fs.load_fit(word)
         if failures := [failure.partition(":")[0] for failure in fit.diagnostics.failures]:
             raise ModelError(
@@ -193,7 +196,7 @@ def load_source(word: str) -> Estimate:
     try:
         return fs.published(word)
     except ModelError as error:
-        raise ModelError(f"{word} is no file, and {error}") from None
+        raise ModelError(table if word in fs.list_datasets() else f"{word} is no file, and {error}") from None
 
 
 def read_points(law: fs.Law, texts: Iterable[str], option: str = "--at") -> pd.DataFrame:

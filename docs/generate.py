@@ -28,7 +28,7 @@ REPOSITORY_PAGES = ("ARCHITECTURE.md", "CHANGELOG.md", "CONTRIBUTING.md", "VISIO
 #: The reference, in the order in which a reader needs it. What is public and not named here follows at the end.
 GROUPS = {
     "Runs and models": "Observations load_dataset Model load_model Prior Law law",
-    "Estimates": "fit Fit load_fit published Published huber_fit HuberFit leave_one_out LeaveOneOut",
+    "Estimates": "fit Fit load_fit published Published huber_fit HuberFit hold Held leave_one_out LeaveOneOut",
     "What comes along": "list_datasets list_models list_published list_trends literature_exponents",
     "Forecasts and allocation": "forecast Forecast allocate Allocation regret Regret report",
     "What more is worth": "returns ReturnsToScale returns_until ReturnsUntil compute_gain ComputeGain "

@@ -60,6 +60,8 @@ from .estimates.archive import load_fit as load_fit
 from .estimates.breaks import breaks as breaks
 from .estimates.fit import Fit as Fit
 from .estimates.fit import fit as fit
+from .estimates.hold import Held as Held
+from .estimates.hold import hold as hold
 from .estimates.huber import HuberFit as HuberFit
 from .estimates.huber import huber_fit as huber_fit
 from .estimates.published import Published as Published

@@ -22,6 +22,7 @@ from forescale.checking.stacking import mixture, score_notes, score_table, stack
 from forescale.errors import DataError
 from forescale.estimates.draws import Estimate, is_single
 from forescale.estimates.fit import Fit, thinned
+from forescale.estimates.hold import with_one_pool
 from forescale.estimates.published import Published
 from forescale.numbers.budgets import Array, Quantities, Quantity, check_splits, positive
 from forescale.seeds import as_seed
@@ -123,6 +124,7 @@ def compare(
     compute: Quantities | None = None,
     points: pd.DataFrame | Mapping[str, Any] | None = None,
     cost: str | CostModel = "6ND",
+    unique_tokens: Quantity | None = None,
     until: Quantity = 1e28,
     refits: int = 20,
     random_seed: int | np.random.Generator | None = None,
@@ -148,6 +150,8 @@ def compare(
         Where to forecast: the inputs of all laws by name, see `forecast`.
     cost : str or CostModel
         What training costs.
+    unique_tokens : float or str, optional
+        How many different tokens there are when compute is split, for laws that know of it; see `allocate`.
     until : float or str
         The most compute at which separation is looked for; the least is that of the smallest run or budget.
     refits : int
@@ -190,9 +194,10 @@ def compare(
     table = common_table(sources, runs)
     named = dict(zip(names(sources, STACK), sources, strict=True))
     costs, seed = cost_model(cost), as_seed(random_seed)
-    for source in () if compute is None else sources:
+    held = dict(zip(named, with_one_pool(sources, unique_tokens), strict=True))
+    for source in () if compute is None else held.values():
         check_splits(source.law)
-    split = {name: source for name, source in named.items() if set(source.law.inputs) == {"n_params", "n_tokens"}}
+    split = {name: source for name, source in held.items() if set(source.law.inputs) == {"n_params", "n_tokens"}}
     flops, between = _budgets(table, compute, until, costs) if split else (np.array([]), (1.0, 1.0))
     forecasts = {} if points is None else _forecasts(named, points, seed)
     fits = {name: source for name, source in named.items() if isinstance(source, Fit)}

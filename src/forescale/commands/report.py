@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -46,6 +46,7 @@ def _report(
     results: Results = None,
     loss: Losses = None,
     demand: Demand = None,
+    unique_tokens: arguments.UniqueTokens = None,
     cost: arguments.Cost = "6ND",
     seed: arguments.NoiseSeed = 0,
     force: arguments.Force = False,
@@ -68,16 +69,16 @@ def _report(
     from forescale.pages import report, usual_budgets
 
     budgets: Quantities = arguments.budgets(compute) if compute else usual_budgets(estimate, cost)
+    asked: dict[str, Any] = {"compute": budgets, "cost": cost, "unique_tokens": unique_tokens}
     made = report(
         estimate,
-        budgets,
+        **asked,
         plans=plans,
-        cost=cost,
         prob=prob,
         loss=arguments.budgets(loss) if loss else None,
         demand=arguments.budgets(demand) if demand else None,
         backtest=_backtest(estimate, seed, results, progress_wanted(quiet)) if backtest else None,
-        compare_with=_beside(estimate, second, budgets, cost, seed, progress_wanted(quiet)),
+        compare_with=_beside(estimate, second, {**asked, "random_seed": seed, "progress": progress_wanted(quiet)}),
         random_seed=seed,
     )
     made.save(out)
@@ -85,15 +86,13 @@ def _report(
     output(as_json=False, quiet=quiet).say(f"Report of {estimate.name} in {out}; it opens in any browser.")
 
 
-def _beside(
-    first: Estimate, second: Estimate | None, budgets: Quantities, cost: str, seed: int, progress: bool
-) -> Estimate | fs.Comparison | None:
+def _beside(first: Estimate, second: Estimate | None, asked: dict[str, Any]) -> Estimate | fs.Comparison | None:
     """Two fits of one table are scored on it; any other pair is set side by side."""
     if not isinstance(first, fs.Fit) or not isinstance(second, fs.Fit):
         return second
     if first.observations.sha256 != second.observations.sha256:
         return second
-    return fs.compare(first, second, compute=budgets, cost=cost, random_seed=seed, progress=progress)
+    return fs.compare(first, second, **asked)
 
 
 def _backtest(estimate: Estimate, seed: int, results: Path | None, progress: bool) -> fs.Backtest:

@@ -47,8 +47,9 @@ def data_constrained(
     repeats = _positive_part(n_tokens / unique_tokens - 1)
     seen_once = n_tokens / (1 + repeats)
     g = (alpha * A / (beta * B)) ** (1 / (alpha + beta))
-    excess = _positive_part(n_params / (g * (g * seen_once) ** (beta / alpha)) - 1)
-    needed = n_params / (1 + excess)
+    most_needed = g * (g * seen_once) ** (beta / alpha)
+    needed = 1 / (1 / most_needed + _positive_part(1 / n_params - 1 / most_needed))  # the lesser, of infinite N as well
+    excess = _positive_part(n_params / most_needed - 1)
     effective_params = needed * (1 + R_N_star * (1 - np.exp(-excess / R_N_star)))
     effective_tokens = seen_once * (1 + R_D_star * (1 - np.exp(-repeats / R_D_star)))
     return E + A / effective_params**alpha + B / effective_tokens**beta

@@ -56,7 +56,10 @@ def check_splits(law: Law) -> None:
         able = sorted(name for name, known in LAWS.items() if set(known.inputs) == _SPLIT)
         with_it = ""
         if set(law.inputs) == {*_SPLIT, POOL}:
-            with_it = ". Of this one it must be known how many different tokens there are: unique_tokens='100B'"
+            with_it = (
+                ". Of this one it must be known how many different tokens there are: unique_tokens='100B', or, for what "
+                "does not ask, hold(source, unique_tokens='100B')"
+            )
         raise ModelError(
             f"law {law.name!r} with inputs {', '.join(law.inputs)} cannot split compute between n_params and "
             f"n_tokens; {', '.join(able)} can{with_it}"

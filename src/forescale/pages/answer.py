@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import xarray as xr
+
 from forescale.decisions.near_optimal import SLACK
 from forescale.estimates.draws import INTERVAL_KIND
 from forescale.pages import words
@@ -23,6 +25,7 @@ def answer(question: Question) -> Section:
         "The answer",
         (
             *_alarm(question),
+            *(Paragraph(words.stopped(words.sentence(warning)), urgent=True) for warning in question.warned),
             Bullets(tuple(said)),
             Paragraph(_bands(question)),
             Paragraph(_flat(question)),
@@ -47,12 +50,21 @@ def _sentence(question: Question, place: int) -> str:
     parts = [
         words.spoken(sizes, words.size, "parameters", prob),
         words.spoken(tokens, words.size, "tokens", prob),
+        *_epochs(question, draws),
         words.spoken(losses["mean"], words.loss, "nats per token", prob),
     ]
     if "run" in losses:
         low, high = (words.loss(losses["run"][end]) for end in ("lower", "upper"))
         parts.append(f"a new run {low} to {high}")
     return f"At {words.size(float(question.budgets[place]))} FLOPs: {'; '.join(parts)}."
+
+
+def _epochs(question: Question, draws: xr.Dataset) -> tuple[str, ...]:
+    """How often the different tokens are seen, where there are only so many."""
+    if question.limited is None:
+        return ()
+    unit = f"epochs of {words.size(question.limited)} different tokens"
+    return (words.spoken(words.row_of(draws["epochs"], question.prob), words.number, unit, question.prob),)
 
 
 def _bands(question: Question) -> str:

@@ -52,7 +52,7 @@ def _forecasts(question: Question) -> Iterator[Part]:
             "band is of the law's curve, a wide one of a new run; the runs that were fitted lie about the curve or "
             f"above it, and a line marks where they end, at {words.size(float(question.spent.max()))} FLOPs.",
             plots.plot_loss,
-            question.fit,
+            question.source,
             compute=question.largest,
             prob=prob,
         )
@@ -67,8 +67,9 @@ def _decades(question: Question, places: Any) -> list[tuple[str, ...]]:
     """How far points lie from the runs fitted, where there are any."""
     if question.runs is None:
         return [()] * len(places)
-    inputs = question.source.law.inputs
-    points = {name: question.losses.points[name].to_numpy()[places] for name in inputs}
+    split = {name: question.losses.points[name].to_numpy()[places] for name in question.source.law.inputs}
+    points = question.all_inputs(split)
+    inputs = tuple(points)
     found = decades_outside({name: question.runs.column(name) for name in inputs}, points, inputs)
     return [(f"{decades:.1f}",) for decades in found]
 
@@ -89,6 +90,10 @@ def allocation(question: Question) -> Section:
 def _allocation(question: Question) -> Iterator[Part]:
     prob, split = question.prob, question.split
     columns = {"n_params": words.size, "n_tokens": words.size, "tokens_per_param": words.size, "loss": words.loss}
+    headers = ["FLOPs", "parameters N*", "tokens D*", "D*/N*", "loss there, nats"]
+    if question.limited is not None:
+        columns["epochs"] = words.number
+        headers.append("epochs")
     rows = []
     for place, flops in enumerate(question.budgets):
         bands = [
@@ -96,8 +101,7 @@ def _allocation(question: Question) -> Iterator[Part]:
             for name, form in columns.items()
         ]
         rows.append((words.size(float(flops)), *bands))
-    headers = ("FLOPs", "parameters N*", "tokens D*", "D*/N*", "loss there, nats")
-    yield Table(f"The split of C = {split.cost} with the least loss", headers, tuple(rows))
+    yield Table(f"The split of C = {split.cost} with the least loss", tuple(headers), tuple(rows))
     yield Paragraph(f"{question.of_curve} {_exponents(question)}")
     yield from _near(question)
     others = [allocate(published(name), question.grid, cost=question.cost) for name in BESIDE if name != split.source]

@@ -57,7 +57,7 @@ def _comparison(question: Question) -> Iterator[Part]:
 def _why(question: Question) -> Iterator[Part]:
     """Kaplan et al.'s reading of this law, where there is something to leave out of its N."""
     source = question.source
-    if getattr(question.runs or source, "counts_embeddings", None) is not True or source.law.sum_of_powers is None:
+    if question.counts_embeddings is not True or source.law.sum_of_powers is None:
         return
     try:
         draws = reconcile(source).draws
@@ -103,7 +103,7 @@ def _exponents(question: Question) -> Iterator[str]:
         told.append(f"{words.bracket(words.row_of(found, question.prob), words.exponent)} by {other.name}")
     yield f"Exponent a of N* ~ C^a at that budget: {'; '.join(dict.fromkeys(told))}."
     uncounted = [name for name in BESIDE if published(name).counts_embeddings is False]
-    mine = getattr(question.runs or question.source, "counts_embeddings", None)
+    mine = question.counts_embeddings
     if uncounted and mine is not False:
         yield (
             f"N of {words.listed(uncounted)} counts no embeddings, that of {question.source.name} "
@@ -131,7 +131,7 @@ def _beside(question: Question) -> Iterator[Part]:
             both, {}, question.budgets, question.cost, (float(least), float(question.grid[-1])), question.seed
         )
         yield from _disagreement(question, found)
-        if isinstance(source, Fit) and isinstance(beside, Fit):
+        if question.fit is not None and isinstance(beside, Fit):
             yield Paragraph("Which of the two predicts the runs better was not scored. This does it:")
             yield Code("fs.report(fit, compare_with=fs.compare(fit, other))")
 

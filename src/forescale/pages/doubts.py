@@ -6,12 +6,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+import xarray as xr
 
 from forescale import plots
 from forescale.checking.backtest import Backtest
 from forescale.checking.scoring import PROBS, coverage_name
-from forescale.estimates.draws import interval_rows
 from forescale.estimates.fit import Fit
+from forescale.numbers.budgets import POOL
 from forescale.pages import words
 from forescale.pages.contents import Bullets, Code, Paragraph, Part, Section, Table
 from forescale.pages.pictures import pictured
@@ -83,12 +84,7 @@ def _changes(question: Question) -> Iterator[str]:
                 f"Another count of what training costs: with {name} the best size {at} is {words.size(other)} "
                 f"parameters, {_compared(other / best)}."
             )
-    tokens = float(split["n_tokens"].median())
-    yield (
-        f"Too few tokens: with a corpus of {words.size(_TOKENS_SHORT * tokens)} tokens, half of D* {at}, run once, the "
-        f"same compute pays for {words.size(float(question.cost.n_params(flops, _TOKENS_SHORT * tokens)))} parameters, "
-        f"and the loss is {_loss_of_fewer(question, _TOKENS_SHORT * tokens)} nats higher."
-    )
+    yield _fewer_tokens(question, at)
     if question.fit is not None:
         yield _priors(question.fit, question)
     yield (
@@ -105,14 +101,34 @@ def _compared(ratio: float) -> str:
     return f"{words.percent(float(f'{abs(ratio - 1):.1e}'))} {'more' if ratio > 1 else 'less'}"
 
 
-def _loss_of_fewer(question: Question, tokens: float) -> str:
-    bounded = allocate(question.source, question.largest, cost=question.cost, n_tokens_bounds=(None, tokens))
-    extra = bounded.draws["loss"] - question.split.draws["loss"].isel(budget=[-1])
-    return words.bracket(interval_rows(extra, question.prob).iloc[0], words.price)
+def _fewer_tokens(question: Question, at: str) -> str:
+    """What half the tokens would do: half of the different ones, where they repeat; half of D*, where they do not."""
+    flops, cost = question.largest, question.cost
+    if question.limited is not None:
+        tokens = _TOKENS_SHORT * question.limited
+        found = allocate(question.estimate, flops, cost=cost, unique_tokens=tokens).draws.isel(budget=0)
+        bands = [words.bracket(words.row_of(found[n], question.prob), words.size) for n in ("n_params", "n_tokens")]
+        return (
+            f"Too few tokens: with {words.size(tokens)} different ones, half as many, the best split {at} is of "
+            f"{bands[0]} parameters and {bands[1]} tokens, and the loss is {_more_loss(question, found)} nats higher."
+        )
+    tokens = _TOKENS_SHORT * float(question.split.draws["n_tokens"].isel(budget=-1).median())
+    found = allocate(question.source, flops, cost=cost, n_tokens_bounds=(None, tokens)).draws.isel(budget=0)
+    return (
+        f"Too few tokens: with a corpus of {words.size(tokens)} tokens, half of D* {at}, run once, the same compute "
+        f"pays for {words.size(float(cost.n_params(flops, tokens)))} parameters, and the loss is "
+        f"{_more_loss(question, found)} nats higher."
+    )
+
+
+def _more_loss(question: Question, found: xr.Dataset) -> str:
+    return words.bracket(
+        words.row_of(found["loss"] - question.split.draws["loss"].isel(budget=-1), question.prob), words.price
+    )
 
 
 def _priors(fit: Fit, question: Question) -> str:
-    found = prior_sensitivity(fit, "n_params", compute=question.largest, cost=question.cost).table()
+    found = prior_sensitivity(fit, "n_params", compute=question.largest, cost=question.cost, **question.pool).table()
     forecast, flagged = found.iloc[-1], found[found["diagnosis"] != FINE]
     named = [f"{row['quantity']} ({row['diagnosis']})" for row in flagged.to_dict("records")]
     told = f"it is sensitive in {words.listed(named)}" if named else "no parameter is sensitive to them"
@@ -205,7 +221,11 @@ def _unknown(question: Question) -> Iterator[str]:
         "in nats per token is comparable only with one tokenizer and one test set."
     )
     yield "What a loss is worth: it says nothing of any task, of safety or of what a model can do."
-    yield "What happens when tokens are repeated: the law is of training once over the data."
+    if question.unique_tokens is None:
+        yield "What happens when tokens are repeated: the law is of training once over the data."
+    elif question.limited is not None and question.runs is not None:
+        epochs = (question.runs.column("n_tokens") / question.runs.column(POOL)).max()
+        yield f"What repeats are worth beyond the {words.number(float(epochs))} epochs, at most, of the runs."
     yield "What compute costs in time and money, and whether the runs were tuned equally well at every size."
     if question.backtest is None:
         yield "How often bands like these have held on this table: there is no backtest."

@@ -39,7 +39,7 @@ def data(question: Question) -> Section:
 def _data(question: Question) -> Iterator[Part]:
     runs = question.runs
     if runs is None:
-        source = question.source
+        source = question.estimate
         yield Paragraph(f"There is no table of runs: {source.name} is an estimate as printed.")
         if isinstance(source, Published):
             yield Bullets((words.stopped(source.citation), f"Its N {_COUNTS[source.counts_embeddings]}."))
@@ -87,7 +87,7 @@ def model(question: Question) -> Section:
 
 
 def _model(question: Question) -> Iterator[Part]:
-    source = question.source
+    source = question.estimate
     yield Paragraph(f"The law is {source.law.formula}, with {words.listed(source.law.parameters)} to be estimated.")
     if isinstance(source, Published):
         rows = [(name, f"{value:.6g}") for name, value in source.values.items()]

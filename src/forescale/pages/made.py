@@ -16,8 +16,9 @@ from forescale.checking.compare import Comparison
 from forescale.decisions.plans import read_plans
 from forescale.errors import DataError, FileError
 from forescale.estimates.draws import Estimate, check_prob
+from forescale.estimates.hold import with_one_pool
 from forescale.files import write_whole
-from forescale.numbers.budgets import Array, Quantities, Quantity, check_splits, positive
+from forescale.numbers.budgets import POOL, Array, Quantities, Quantity, check_splits, positive, with_pool
 from forescale.pages import answer, choices, decisions, disputes, doubts, evidence, planned, redo
 from forescale.pages.contents import Contents, Figure
 from forescale.pages.html import to_html
@@ -126,6 +127,7 @@ def report(
     compare_with: Estimate | Comparison | None = None,
     loss: Quantities | None = None,
     demand: Quantities | None = None,
+    unique_tokens: Quantity | None = None,
     random_seed: int | np.random.Generator | None = 0,
 ) -> Report:
     """Write up an estimate: the answer, what it rests on, what would change it, and how to redo it.
@@ -137,7 +139,7 @@ def report(
     ----------
     source : Estimate
         A fit; or a published estimate or a bootstrap, whose report says what it has no part of. Of a law of n_params
-        and n_tokens.
+        and n_tokens, or of these and unique_tokens.
     compute : float, str or sequence, shape (budget,), optional
         Training budgets in FLOPs. By default 1, 10 and 100 times the compute of the largest run, or 1e22, 1e23 and
         1e24 where there is no table. Where one budget has to do it is the largest.
@@ -158,6 +160,9 @@ def report(
         best split, and one 2 % lower.
     demand : float, str or sequence, optional
         Tokens that the model will serve; by default 1, 10 and 100 times those that it would be trained on.
+    unique_tokens : float or str, optional
+        Of laws in which tokens repeat: how many different ones there are; see `allocate`. A second estimate is read
+        at the same number, if its law knows of it.
     random_seed : int, Generator or None
         Seed of the noise of new runs. The same seed gives the same report to the byte, but for its date.
 
@@ -178,7 +183,7 @@ def report(
     >>> import forescale as fs
     >>> fs.report(fs.published("besiroglu2024"), "5.76e23").save("report.html")  # doctest: +SKIP
     """
-    question = ask(source, compute, plans, cost, prob, backtest, compare_with, loss, demand, random_seed)
+    question = ask(source, compute, plans, cost, prob, backtest, compare_with, loss, demand, unique_tokens, random_seed)
     contents = Contents(
         title=f"Scaling-law report: {source.name}",
         made=date.today().isoformat(),
@@ -198,6 +203,7 @@ def ask(
     compare_with: Estimate | Comparison | None = None,
     loss: Quantities | None = None,
     demand: Quantities | None = None,
+    unique_tokens: Quantity | None = None,
     random_seed: int | np.random.Generator | None = 0,
 ) -> Question:
     """Check what a report is asked for; see `report`."""
@@ -205,16 +211,19 @@ def ask(
         raise DataError(
             f"a report is of an estimate, not of {type(source).__name__}; fit(runs) makes one, and published(name)"
         )
-    check_splits(source.law)
+    law, pool = with_pool(source.law, unique_tokens)
+    check_splits(law)
     if not (backtest is None or isinstance(backtest, Backtest)):
         raise DataError(f"backtest= is what backtest(runs, ...) returned, not {type(backtest).__name__}")
     if not (compare_with is None or isinstance(compare_with, Comparison | Estimate)):
         raise DataError(f"compare_with= is an estimate or what compare() returned, not {type(compare_with).__name__}")
     if isinstance(compare_with, Estimate):
+        if POOL in compare_with.law.inputs:
+            (compare_with,) = with_one_pool([compare_with], pool)
         check_splits(compare_with.law)
     costs = cost_model(cost)
     return Question(
-        source=source,
+        estimate=source,
         budgets=np.unique(usual_budgets(source, costs) if compute is None else positive("compute", compute)),
         plans=read_plans(plans or {}),
         cost=costs,
@@ -224,6 +233,7 @@ def ask(
         seed=as_seed(random_seed),
         losses_asked=None if loss is None else positive("loss", loss),
         demand=None if demand is None else positive("demand", demand),
+        unique_tokens=pool,
     )
 
 

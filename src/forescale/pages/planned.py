@@ -52,7 +52,8 @@ def _next(question: Question) -> Iterator[Part]:
     flops = words.size(found.flops)
     ranked = found.first.runs.head(_CANDIDATES).to_dict("records")
     rows = [(row["run"], words.size(row["flops"]), words.percent(round(row["remaining"], 3))) for row in ranked]
-    headers = ("parameters, tokens", "FLOPs", "variance of log N* left")
+    inputs = "parameters, tokens" if question.unique_tokens is None else "parameters, tokens, different tokens"
+    headers = (inputs, "FLOPs", "variance of log N* left")
     yield Table(f"Small runs that tell most, per FLOP, of N* at {flops} FLOPs", headers, tuple(rows))
     batch = found.first.batch
     last = batch.iloc[-1]

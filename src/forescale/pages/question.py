@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
@@ -13,10 +15,11 @@ from forescale.checking.backtest import Backtest
 from forescale.checking.compare import Comparison
 from forescale.decisions.near_optimal import NearOptimal, near_optimal
 from forescale.decisions.plan import Plan, plan
-from forescale.errors import ForescaleError
+from forescale.errors import ForescaleError, ForescaleWarning
 from forescale.estimates.draws import INTERVAL_KIND, Estimate, is_single
 from forescale.estimates.fit import Fit
-from forescale.numbers.budgets import Array
+from forescale.estimates.hold import Held, hold
+from forescale.numbers.budgets import POOL, Array
 from forescale.pages import words
 from forescale.tables.observations import Observations
 from forescale.units import CostModel
@@ -34,8 +37,8 @@ class Question:
 
     Attributes
     ----------
-    source : Estimate
-        A fit, a published estimate or a bootstrap, of a law of n_params and n_tokens.
+    estimate : Estimate
+        A fit, a published estimate or a bootstrap, of a law of n_params and n_tokens, or of these and unique_tokens.
     budgets : array, shape (budget,)
         Training compute in FLOPs, ascending.
     plans : pandas.DataFrame
@@ -54,9 +57,11 @@ class Question:
         Losses to be reached, in nats per token, where somebody has some in mind.
     demand : array or None
         Tokens that the model will serve, where somebody knows.
+    unique_tokens : float or None
+        How many different tokens there are, where the law knows that tokens repeat.
     """
 
-    source: Estimate
+    estimate: Estimate
     budgets: Array
     plans: pd.DataFrame
     cost: CostModel
@@ -66,16 +71,41 @@ class Question:
     seed: int
     losses_asked: Array | None = None
     demand: Array | None = None
+    unique_tokens: float | None = None
+
+    @cached_property
+    def source(self) -> Estimate:
+        """The estimate as one of a law of n_params and n_tokens, which all verbs take."""
+        return self.estimate if self.unique_tokens is None else hold(self.estimate, **self.pool)
 
     @property
     def fit(self) -> Fit | None:
-        """The source, if it is a fit."""
-        return self.source if isinstance(self.source, Fit) else None
+        """The estimate, if it is a fit."""
+        return self.estimate if isinstance(self.estimate, Fit) else None
+
+    @property
+    def pool(self) -> dict[str, float]:
+        """The number of different tokens, for those who take inputs of the law by name; nothing where all are new."""
+        return {} if self.unique_tokens is None else {POOL: self.unique_tokens}
 
     @property
     def runs(self) -> Observations | None:
-        """The table that the source was fitted to, if it has one."""
-        return getattr(self.source, "observations", None)
+        """The table that the estimate was fitted to, if it has one."""
+        return getattr(self.estimate, "observations", None)
+
+    @property
+    def limited(self) -> float | None:
+        """How many different tokens there are, if only so many."""
+        return self.unique_tokens if self.pool and np.isfinite(self.pool[POOL]) else None
+
+    def all_inputs(self, points: Mapping[str, Any]) -> dict[str, Any]:
+        """Points of n_params and n_tokens with the law's other inputs, as they are held."""
+        return self.source.at(points) if isinstance(self.source, Held) else dict(points)
+
+    @property
+    def counts_embeddings(self) -> bool | None:
+        """Whether its N counts embedding parameters, where that is known."""
+        return getattr(self.runs or self.estimate, "counts_embeddings", None)
 
     @property
     def single(self) -> bool:
@@ -96,7 +126,19 @@ class Question:
     @cached_property
     def split(self) -> Allocation:
         """The best split of the budgets."""
-        return allocate(self.source, self.budgets, cost=self.cost)
+        return self._split[0]
+
+    @property
+    def warned(self) -> list[str]:
+        """What `allocate` warns of at these budgets: tokens that are used up, or nothing."""
+        return self._split[1]
+
+    @cached_property
+    def _split(self) -> tuple[Allocation, list[str]]:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always", ForescaleWarning)
+            found = allocate(self.estimate, self.budgets, cost=self.cost, unique_tokens=self.unique_tokens)
+        return found, [str(each.message) for each in caught]
 
     @cached_property
     def near(self) -> NearOptimal:
@@ -117,7 +159,7 @@ class Question:
         if self.fit is None:
             return f"a plan begins with runs, and {self.source.name} has none"
         try:
-            return plan(self.fit, self.largest, cost=self.cost, random_seed=self.seed)
+            return plan(self.fit, self.largest, cost=self.cost, unique_tokens=self.unique_tokens, random_seed=self.seed)
         except ForescaleError as error:
             return str(error)
 

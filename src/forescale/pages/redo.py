@@ -6,6 +6,8 @@ import json
 from collections.abc import Iterator
 from importlib.metadata import version
 
+import numpy as np
+
 from forescale.belief.catalog import list_models, load_model
 from forescale.checking.compare import Comparison
 from forescale.estimates.fit import Fit
@@ -59,6 +61,8 @@ def _call(question: Question) -> str:
         arguments.append(f"cost={question.cost.name!r}" if as_named else f"cost=fs.units.{question.cost!r}")
     arguments += ["backtest=backtest"] if question.backtest is not None else []
     arguments += ["compare_with=beside"] if question.beside is not None else []
+    if (tokens := question.unique_tokens) is not None:
+        arguments.append(f"unique_tokens={_exact(tokens)}" if np.isfinite(tokens) else 'unique_tokens="inf"')
     for name, given in (("loss", question.losses_asked), ("demand", question.demand)):
         arguments += [f"{name}=[{', '.join(map(_exact, given))}]"] if given is not None else []
     return "\n".join(
@@ -73,7 +77,7 @@ def _exact(value: float) -> str:
 
 
 def _source_lines(question: Question) -> list[str]:
-    source = question.source
+    source = question.estimate
     if isinstance(source, Published):
         return [f'source = fs.published("{source.name}")']
     if isinstance(source, HuberFit):

@@ -11,10 +11,10 @@ from matplotlib.patheffects import withStroke
 
 from forescale.errors import DataError
 from forescale.estimates.draws import Estimate, is_single
-from forescale.estimates.fit import Fit, thinned
-from forescale.estimates.huber import HuberFit
+from forescale.estimates.fit import thinned
 from forescale.numbers.budgets import Quantity, positive
 from forescale.plots.drawing import BLUE, GREY, RUN, axes, finish_below, log_axis, mass, note, power_of_ten
+from forescale.tables.observations import Observations
 from forescale.units import CostModel, cost_model
 from forescale.verbs.allocate import allocate
 from forescale.verbs.forecast import CURVE
@@ -72,7 +72,7 @@ def plot_contours(
     ('model size N (parameters)', 'training data D (tokens)')
     """
     costs, end = cost_model(cost), float(positive("compute", compute)[0])
-    runs = source.observations if isinstance(source, Fit | HuberFit) else None
+    runs: Observations | None = getattr(source, "observations", None)
     seen = {name: runs.column(name) if runs else np.array([]) for name in ("n_params", "n_tokens")}
     start = float(np.min(costs.flops(**seen), initial=np.inf)) if runs else _LEAST
     if not end > start:

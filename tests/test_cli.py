@@ -347,6 +347,9 @@ def test_odd_headers_units_and_filters(odd, no_fit, tmp_path):
     assert runs.column("loss") == pytest.approx(np.linspace(5, 4, 6)[::2] * np.log(2))
     assert "n_params from 'Net'" in result.stdout
     assert "Kept 3 of 6 rows" in result.stdout
+    words = ["plan", odd, *words[2:10], "--budget", "1e22"]  # who reads a table reads it in the same ways
+    assert "n_params from 'Net'" in call(*words, code=2).stdout
+    assert no_fit.call_args.args[0].column("loss") == pytest.approx(np.linspace(5, 4, 6) * np.log(2))
 
 
 def test_where_takes_numbers_and_more_than_one_value(odd, no_fit, tmp_path):

@@ -62,6 +62,8 @@ def _backtest(
     scheduler: Scheduler = None,
     results: Results = None,
     columns: arguments.Columns = None,
+    loss_unit: arguments.LossUnit = None,
+    bytes_per_token: arguments.BytesPerToken = None,
     where: arguments.Where = None,
     all_runs: arguments.AllRuns = False,
     quiet: arguments.Quiet = False,
@@ -75,10 +77,11 @@ def _backtest(
     answers = output(json, csv, quiet)
     models = [fs.load_model(name) for name in model or [arguments.DEFAULT_MODEL]]
     given, wanted = arguments.pairs("--columns", columns), arguments.pairs("--where", where)
+    how: dict[str, Any] = {"all_runs": all_runs, "loss_unit": loss_unit, "bytes_per_token": bytes_per_token}
     tables = []
     for word in runs:
         try:
-            table = arguments.read_runs(word, all_runs=all_runs, columns=given)
+            table = arguments.read_runs(word, columns=given, **how)
             tables.append(arguments.filtered(table, wanted))
         except DataError as error:
             raise DataError(f"{word}: {error}" if len(runs) > 1 else str(error)) from None

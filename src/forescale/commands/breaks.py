@@ -28,6 +28,8 @@ def _breaks(
     seed: arguments.FitSeed = None,
     draws: Draws = 1000,
     columns: arguments.Columns = None,
+    loss_unit: arguments.LossUnit = None,
+    bytes_per_token: arguments.BytesPerToken = None,
     where: arguments.Where = None,
     all_runs: arguments.AllRuns = False,
     json: arguments.Json = False,
@@ -43,7 +45,13 @@ def _breaks(
 
     from forescale.terminal import console
 
-    observations = arguments.read_runs(runs, all_runs=all_runs, columns=arguments.pairs("--columns", columns))
+    observations = arguments.read_runs(
+        runs,
+        all_runs=all_runs,
+        columns=arguments.pairs("--columns", columns),
+        loss_unit=loss_unit,
+        bytes_per_token=bytes_per_token,
+    )
     observations = arguments.filtered(observations, arguments.pairs("--where", where))
     answers.say(*console.read(observations), "")
     found = fs.breaks(observations, size=size, draws=draws, random_seed=seed)

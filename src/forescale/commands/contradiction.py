@@ -106,13 +106,14 @@ def _point_table(found: fs.Contradiction, odds: pd.DataFrame, prob: float) -> Sh
     for row in found.table(prob).to_dict("records"):
         name = row["quantity"]
         write = console.number if name == "loss" else _size
-        middle, low, high = (
-            f"{row[f'log10_{end}']:.2f}".replace("inf", "never") for end in ("median", "lower", "upper")
-        )
+        logs = (row[f"log10_{end}"] for end in ("median", "lower", "upper"))
+        middle, low, high = ("never" if log == math.inf else f"{log:.2f}" for log in logs)
         log10 = middle if single else f"{middle} [{low}, {high}]"
         cells.append([f"{QUANTITIES[name]}, {units[name]}", *(write(row[end]) for end in ends), log10])
         if name == "flops":
-            cells.append(["    in PF-days", *(console.number(row[end] / PF_DAY, 3) for end in ends), ""])
+            days = (row[end] / PF_DAY for end in ends)
+            told = ("never" if number == math.inf else console.number(number, 3) for number in days)
+            cells.append(["    in PF-days", *told, ""])
     shown: Shown = [
         console.heading(f"Contradiction of L(C) and L(D(C)) by {found.source}"),
         console.table(["", *ends, "log10"], cells),

@@ -37,6 +37,8 @@ def _families(
     chains: arguments.Chains = 4,
     seed: arguments.FitSeed = None,
     columns: arguments.Columns = None,
+    loss_unit: arguments.LossUnit = None,
+    bytes_per_token: arguments.BytesPerToken = None,
     where: arguments.Where = None,
     all_runs: arguments.AllRuns = False,
     quiet: arguments.Quiet = False,
@@ -52,7 +54,13 @@ def _families(
     loaded = fs.load_model(model)
     if vary:
         loaded = loaded.with_families(**_scales(vary))
-    table = arguments.read_runs(runs, all_runs=all_runs, columns=arguments.pairs("--columns", columns))
+    table = arguments.read_runs(
+        runs,
+        all_runs=all_runs,
+        columns=arguments.pairs("--columns", columns),
+        loss_unit=loss_unit,
+        bytes_per_token=bytes_per_token,
+    )
     table = arguments.filtered(table, arguments.pairs("--where", where))
     points = arguments.read_points(loaded.law, at) if at else None
     known = {*table.labels(by), "new"} if by in table.columns else {*(of or ())}

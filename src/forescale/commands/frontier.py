@@ -42,6 +42,8 @@ def _frontier(
     compute: arguments.Budgets = None,
     seed: arguments.FitSeed = None,
     columns: arguments.Columns = None,
+    loss_unit: arguments.LossUnit = None,
+    bytes_per_token: arguments.BytesPerToken = None,
     where: arguments.Where = None,
     all_runs: arguments.AllRuns = False,
     quiet: arguments.Quiet = False,
@@ -55,7 +57,13 @@ def _frontier(
     """
     answers = output(json, csv, quiet)
     others = [arguments.load_source(word) for word in beside or ()]
-    table = arguments.read_runs(runs, all_runs=all_runs, columns=arguments.pairs("--columns", columns))
+    table = arguments.read_runs(
+        runs,
+        all_runs=all_runs,
+        columns=arguments.pairs("--columns", columns),
+        loss_unit=loss_unit,
+        bytes_per_token=bytes_per_token,
+    )
     table = arguments.filtered(table, arguments.pairs("--where", where))
 
     from forescale.terminal import console

@@ -14,7 +14,7 @@ from forescale.terminal.app import DECIDE, app, output, progress_wanted
 if TYPE_CHECKING:
     import pandas as pd
 
-    from forescale.terminal.console import Output, Shown
+    from forescale.terminal.console import Shown
 
 Runs = Annotated[
     str, typer.Argument(metavar="RUNS", help="A table of runs or a dataset's name, to be fitted; or a fit's file.")
@@ -34,6 +34,8 @@ def _plan(
     first: First = 0.01,
     model: arguments.Model = arguments.DEFAULT_MODEL,
     columns: arguments.Columns = None,
+    loss_unit: arguments.LossUnit = None,
+    bytes_per_token: arguments.BytesPerToken = None,
     unique_tokens: arguments.UniqueTokens = None,
     seed: arguments.Seed = 0,
     cost: arguments.Cost = "6ND",
@@ -47,12 +49,20 @@ def _plan(
     Example: forescale plan runs.csv --budget 5.76e23
     """
     answers = output(json, csv, quiet)
-    from forescale.numbers.budgets import positive
+    from forescale.numbers.budgets import check_splits, positive, with_pool
+    from forescale.terminal import console
     from forescale.units import cost_model
 
-    positive("budget", budget)  # refused before a fit is waited for, as is
+    positive("budget", budget)  # refused before a fit is waited for, as is the cost
     cost_model(cost)
-    fit = _fit(runs, model, columns, unique_tokens, seed, answers)
+    fit = _saved(runs)
+    if fit is None:
+        given = arguments.pairs("--columns", columns)
+        table = arguments.read_runs(runs, columns=given, loss_unit=loss_unit, bytes_per_token=bytes_per_token)
+        loaded = fs.load_model(model)
+        check_splits(with_pool(loaded.law, unique_tokens)[0])
+        answers.say(*console.read(table), "")
+        fit = fs.fit(table, loaded, random_seed=seed, progress=progress_wanted(quiet))
     found = fs.plan(fit, budget, first=first, cost=cost, unique_tokens=unique_tokens, random_seed=seed)
     rows = found.table(prob)
     document = {"command": "plan", "source": found.source, "flops": found.flops, "prob": prob}
@@ -63,10 +73,8 @@ def _plan(
     answers.answer(_page(found, rows, prob), document, rows)
 
 
-def _fit(
-    word: str, model: str, columns: list[str] | None, unique_tokens: str | None, seed: int, answers: Output
-) -> fs.Fit:
-    """Load a saved fit, or fit a table by a law that splits budgets."""
+def _saved(word: str) -> fs.Fit | None:
+    """Load a saved fit, if the word names one and no table."""
     if word.endswith(".nc"):
         saved = arguments.load_source(word)
         if not isinstance(saved, fs.Fit):
@@ -74,13 +82,7 @@ def _fit(
         return saved
     if word in fs.list_published() and word not in fs.list_datasets():
         raise DataError(f"{word} is a published estimate, and a plan begins with runs: give a table of them, or a fit")
-    from forescale.numbers.budgets import check_splits, with_pool
-    from forescale.terminal import console
-
-    loaded, table = fs.load_model(model), arguments.read_runs(word, columns=arguments.pairs("--columns", columns))
-    check_splits(with_pool(loaded.law, unique_tokens)[0])
-    answers.say(*console.read(table), "")
-    return fs.fit(table, loaded, random_seed=seed, progress=progress_wanted(answers.quiet))
+    return None
 
 
 def _page(found: fs.Plan, rows: pd.DataFrame, prob: float) -> Shown:

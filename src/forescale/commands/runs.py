@@ -77,6 +77,8 @@ def _fit(
     answers.answer(console.fit_table(result, prob), document, console.fit_rows(result, prob))
     again = [runs, *([] if model == arguments.DEFAULT_MODEL else ["--model", model])]
     again += [word for option in columns or () for word in ("--columns", option)]
+    again += ["--loss-unit", loss_unit] if loss_unit else []
+    again += ["--bytes-per-token", f"{bytes_per_token:g}"] if bytes_per_token else []
     again += [word for option in where or () for word in ("--where", option)]
     again += ["--all-runs"] if all_runs else []
     answers.say(f"Saved in {out}; the seed is {result.seed}.", *console.next_commands(out, result.law, again))

@@ -90,6 +90,8 @@ def _spelt(message: str, command: Any) -> str:
         name, value = found["name"], found["value"].strip("'")
         if name not in options:
             return str(found[0])
+        if value == "None":
+            return f"no {options[name]}"
         return f"{options[name]}{f' {value}' if value and value != 'True' else ''}"
 
     return re.sub(r"(?<![\w',=-])(?P<name>[a-z_]+)=(?P<value>'[^']*'|\.\.\.|[\w.%+]*\w|)", option, message)

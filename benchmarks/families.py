@@ -57,9 +57,12 @@ class Design(NamedTuple):
 
 def designs(usual: str, folder: Path | None, losses: list[str]) -> Iterator[Design]:
     """What is forecast."""
-    pile, cards = fs.load_dataset("pile_families").where(family=FAMILIES), [usual, SMALL]
-    yield Design("pile_families, new ladder", pile, cards, "n_params", "family", [1.4e9])  # four runs of each
-    yield Design("pile_families, alike", pile, cards, "n_params", None, [1.4e9, 3e9])
+    pile, cards = fs.load_dataset("pile_families").where(family=FAMILIES).table, [usual, SMALL]
+    for counted, sizes in (("", "n_params"), (" without embeddings", "n_params_no_embed")):
+        frame = pile[["run", "family", "n_tokens", "loss"]].assign(n_params=pile[sizes], released=pile["n_params"])
+        runs = fs.Observations.from_frame(frame, name=f"pile_families{counted}", counts_embeddings=not counted)
+        yield Design(f"{runs.name}, new ladder", runs, cards, "released", "family", [1.4e9])  # four runs of each
+        yield Design(f"{runs.name}, alike", runs, cards, "released", None, [1.4e9, 3e9])
     if folder is None:
         return
     gadre = pd.read_csv(folder / "gadre_overtraining.csv").rename(columns={"train_data": "family"})

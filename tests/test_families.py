@@ -1,6 +1,8 @@
 """Families: known families are recovered, one not seen is covered, few runs borrow, and bad tables are refused."""
 
 import json
+import tomllib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,13 +10,14 @@ import pytest
 from commandline import call, check_page, refused
 
 import forescale as fs
-from forescale.belief.spreads import LEVEL, scaled
+from forescale.belief.spreads import LEVEL, USUAL, scaled, usual_scale
 from forescale.checking.tasks import forecasters
 from forescale.errors import DataError, FileError, ModelError
 from forescale.estimates.draws import Estimate
 from forescale.families.model import FamilyModel, Weights, scales_with_loss, with_usual_spreads
 from forescale.tables.cuts import make_cuts
 
+ROOT = Path(__file__).parents[1]
 CARDS = pytest.mark.parametrize("card", fs.list_models())
 SPREAD = {"E": 0.05, "A": 0.15, "alpha": 0.08}  # of the truth, between families
 TRUTH = {"E": 1.8, "A_effect": 1.1, "alpha": 0.28}
@@ -59,7 +62,19 @@ def test_floor_and_effects_times_a_factor_are_the_law_times_it(card):
     assert np.allclose(np.log(ratio), 0.2) == scales_with_loss(model)
     spreads = with_usual_spreads(model).families
     assert (LEVEL in spreads) == (scales_with_loss(model) and len(model.law.parameters) > 2)
-    assert all(model.priors[name].positive for name in spreads if name != LEVEL)
+    assert all({**model.priors, **model.noise_priors}[name].positive for name in spreads if name != LEVEL)
+    assert all(usual_scale(model.law, name) == scale for name, scale in spreads.scales.items())
+
+
+def test_usual_spreads_are_what_ladders_of_others_taught():
+    learned = tomllib.loads((ROOT / "models" / "spreads" / "learned.toml").read_text())
+    assert dict(USUAL) == {kind: float(f"{scale:.1g}") for kind, scale in learned["scales"].items()}
+    law = fs.load_model("coupled").law
+    names = {"loss": "loss", "E": "floor", "A": "effect", "beta": "exponent", "sigma": "noise"}
+    assert {name: usual_scale(law, name) for name in names} == {name: USUAL[kind] for name, kind in names.items()}
+    rows = pd.read_csv(ROOT / "models" / "spreads" / "ladders.csv")
+    assert rows["ladder"].nunique() == learned["ladders"]
+    assert not rows["ladder"].str.contains("gadre|cerebras|pythia", case=False).any()  # which families are judged by
 
 
 def test_whatever_the_weights_z_is_standard_normal():

@@ -15,8 +15,11 @@ from forescale.laws import Law
 
 #: The spread of what multiplies all of a family's losses, beside those of parameters.
 LEVEL = "loss"
-#: Of the standard deviation between families, in logs, where a card does not say: families differ by about 10 %.
-USUAL = 0.1
+#: How much runs scatter: a parameter of every noise.
+NOISE = "sigma"
+#: Scales of the half-normal priors on standard deviations between families, in logs, where a card does not say. By kind
+#: of parameter, as 24 ladders of others differ among their like (models/spreads/learned.toml), to one digit.
+USUAL: Mapping[str, float] = MappingProxyType({LEVEL: 0.2, "floor": 0.4, "effect": 0.1, "exponent": 0.3, "noise": 0.5})
 
 
 class Scalable(Protocol):
@@ -135,3 +138,21 @@ def scaled(model: Scalable, values: Mapping[str, Any], log_factor: Any) -> dict[
         if effect != name and effect in values:
             moved[effect] = values[effect] * np.exp(log_factor)
     return moved
+
+
+def usual_scale(law: Law, name: str) -> float:
+    """Of the spread of a parameter of a law with its noise, or of a factor on all losses, where a card does not say.
+
+    What is no floor and no effect of a term has the scale of exponents, from which it cannot be told to differ.
+
+    Examples
+    --------
+    >>> import forescale as fs
+    >>> usual_scale(fs.load_model("chinchilla").law, "alpha") == USUAL["exponent"]
+    True
+    """
+    if name == LEVEL:
+        return USUAL[LEVEL]
+    if name == NOISE and name not in law.parameters:
+        return USUAL["noise"]
+    return USUAL["floor" if name == law.floor else "effect" if name in law.terms else "exponent"]

@@ -30,7 +30,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from forescale.belief.model import Model
-from forescale.belief.spreads import LEVEL, USUAL, scaled
+from forescale.belief.spreads import LEVEL, NOISE, scaled, usual_scale
 from forescale.laws import Named
 
 Array = NDArray[np.float64]
@@ -251,16 +251,16 @@ def scales_with_loss(model: Model) -> bool:
 
 
 def with_usual_spreads(model: Model) -> Model:
-    """The model with the spreads that its card gives, or else `USUAL` of each.
+    """The model with the spreads that its card gives, or else the usual one of each (`belief.spreads.USUAL`).
 
     Of each: a factor on all losses, where the law has a place for it and more than one term that it multiplies, and
-    every parameter of the law that is above zero and not bounded. What
-    couples terms, and noise, are the same in all families.
+    every parameter of the law and scale of noise that is above zero and not bounded. What couples terms, and how heavy
+    the tails of noise are, are the same in all families.
     """
     if model.families:
         return model
     several = len(model.law.terms) + (model.law.floor is not None) > 1
     level = [LEVEL] if several and scales_with_loss(model) else []
-    return model.with_families(
-        **dict.fromkeys([*level, *(name for name, prior in model.priors.items() if prior.positive)], USUAL)
-    )
+    positive = [name for name, prior in model.priors.items() if prior.positive]
+    names = [*level, *positive, *(name for name in model.noise_priors if name == NOISE)]
+    return model.with_families(**{name: usual_scale(model.law, name) for name in names})

@@ -32,7 +32,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 from measure import conclude, load_average, parser, print_table
-from populations import USUAL, card, simulated
+from populations import BRIEF, card, simulated
 
 import forescale as fs
 from forescale.belief.catalog import DEFAULT_MODEL
@@ -127,9 +127,9 @@ def main() -> None:
     arguments.add_argument("--only", metavar="WORD", default="", help="designs whose name has this word")
     given, load = arguments.parse_args(), load_average()
     if given.smoke:
-        runs, _ = simulated(card(USUAL), np.random.default_rng(1))
+        runs, _ = simulated(card(BRIEF), np.random.default_rng(1))
         runs = runs.where((runs.labels("family") == "family 1") | (runs.column("n_params") < 5e9))  # one to be cut
-        asked = [Design("simulated, new ladder", runs, [card(USUAL)], "n_params", "family", [5e9])]
+        asked = [Design("simulated, new ladder", runs, [card(BRIEF)], "n_params", "family", [5e9])]
     else:
         asked = [one for one in designs(given.card, given.tables, given.losses) if given.only in one.name]
     found = [row for design in asked for row in told(scored(design, SMOKE if given.smoke else {}))]

@@ -258,7 +258,7 @@ def test_on_the_command_line(made, monkeypatch, eighty_columns, tmp_path):
     words = ["families", path, "--model", "shifted_power_n", "--vary", "E,A=0.2"]
     page = call(*words, "--at", "1B", "--of", "family 0", "--of", "new", "--quiet").stdout
     check_page(page)
-    assert dict(taken["model"].families.scales) == {"E": 0.1, "A": 0.2}
+    assert dict(taken["model"].families.scales) == {"E": 0.4, "A": 0.2}
     assert "spread" in page
     assert "family 1 " not in page
     assert "run: a new run" in page

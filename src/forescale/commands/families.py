@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 By = Annotated[str, typer.Option(metavar="COLUMN", help="Which family a run is of: family, or a column of your own.")]
 Vary = Annotated[
     list[str] | None,
-    typer.Option(metavar="NAMES", help="What differs between families, E,A=0.2 (prior scale, 0.1 for about 10 %)."),
+    typer.Option(
+        metavar="NAMES", help="What differs between families: E,A=0.2 (scale of its prior, 0.2 for about 20 %)."
+    ),
 ]
 Of = Annotated[list[str] | None, typer.Option(metavar="FAMILY", help="Only this one, or new; repeatable.")]
 
@@ -53,7 +55,7 @@ def _families(
     answers = output(json, csv, quiet)
     loaded = fs.load_model(model)
     if vary:
-        loaded = loaded.with_families(**_scales(vary))
+        loaded = loaded.with_families(**_scales(vary, loaded.law))
     table = arguments.read_runs(
         runs,
         all_runs=all_runs,
@@ -101,13 +103,15 @@ def _families(
     )
 
 
-def _scales(words: list[str]) -> dict[str, float]:
-    """Read scales such as ``E,A=0.2``, 0.1 where there is none."""
+def _scales(words: list[str], law: fs.Law) -> dict[str, float]:
+    """Read scales such as ``E,A=0.2``, the usual one where there is none."""
+    from forescale.belief.spreads import usual_scale
+
     scales = {}
     for word in (part for text in words for part in text.split(",")):
         name, equals, value = word.partition("=")
         try:
-            scales[name.strip()] = float(value) if equals else 0.1
+            scales[name.strip()] = float(value) if equals else usual_scale(law, name.strip())
         except ValueError:
             raise DataError(f"--vary takes NAME or NAME=SCALE, such as E=0.1, not {word!r}") from None
     return scales

@@ -52,11 +52,11 @@ def fit_families(
         otherwise.
     model : str, path or Model
         A model card by name or path, or a model. How much families differ is in ``[families]`` of the card
-        (`Model.with_families`): scales of the half-normal priors, 0.1 for about 10 %. Without, it is 0.1 for each
-        parameter of the law (of a term, in its effect at the reference) and for ``loss``, a factor on all losses of a
-        family, as another tokenizer makes. Noise is the same in all unless it is named, e.g. ``sigma=0.5``: a family
-        that the law fits badly lends its misfit to the others as noise, and widens what is known of them. Let the law
-        have every input in which families differ: one of size alone takes other tokens for another family.
+        (`Model.with_families`): scales of the half-normal priors, 0.1 for about 10 %. Without, they are as ladders of
+        other people's runs differ: 0.4 for a floor, 0.1 for the effect of a term at the reference, 0.3 for exponents,
+        0.2 for ``loss``, a factor on all losses of a family, as another tokenizer makes, and 0.5 for noise. Name them
+        where you know your families to be more alike. Let the law have every input in which families differ: one of
+        size alone takes other tokens for another family; and count parameters of all families alike.
     by : str
         The column of families: model families, data sets, recipes.
     draws, tune, chains, target_accept, thin

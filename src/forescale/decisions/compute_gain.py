@@ -11,8 +11,9 @@ import xarray as xr
 
 from forescale.errors import DataError, ModelError
 from forescale.estimates.draws import Estimate, band, interval_rows, is_single, kind_of_band, long_table
+from forescale.estimates.hold import with_one_pool
 from forescale.numbers.best_losses import best_loss, best_slope
-from forescale.numbers.budgets import Array, Quantities, Quantity, check_spends, check_splits, positive, with_one_pool
+from forescale.numbers.budgets import Array, Quantities, Quantity, check_spends, check_splits, positive
 from forescale.numbers.optimum import Values, has_closed_form, log_compute_to
 from forescale.seeds import as_seed
 from forescale.units import CostModel, cost_model, format_quantity
@@ -202,7 +203,7 @@ def compute_gain(
         raise DataError("give either budgets (compute=), or the old recipe's runs (n_params= and n_tokens=)")
     if not 0 < hold < np.inf:
         raise DataError(f"hold is a share above zero, such as 0.1 for 10 % a decade; got {hold!r}")
-    first, second = with_one_pool((old.law, new.law), unique_tokens)
+    first, second = (each.law for each in with_one_pool((old, new), unique_tokens))
     for law in (first, second):
         check_spends(law)
     _check_recipes(old, new, other_counts)

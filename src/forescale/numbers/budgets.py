@@ -43,13 +43,6 @@ def with_pool(law: Law, unique_tokens: Quantity | None) -> tuple[Law, float | No
     return law.given(**{POOL: held}), held
 
 
-def with_one_pool(laws: Sequence[Law], unique_tokens: Quantity | None) -> list[Law]:
-    """Return laws to be compared, with the number of different tokens held in those that know of it."""
-    able = [POOL in law.inputs for law in laws]
-    given = [unique_tokens if yes or not any(able) else None for yes in able]
-    return [with_pool(law, number)[0] for law, number in zip(laws, given, strict=True)]
-
-
 def check_splits(law: Law) -> None:
     """Refuse, with a ModelError that names those that can, a law that cannot split compute."""
     if set(law.inputs) != _SPLIT:

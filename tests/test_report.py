@@ -16,7 +16,7 @@ import forescale.commands.report  # the command, wherever the command line lists
 from forescale.checking.backtest import Backtest
 from forescale.checking.scoring import score
 from forescale.errors import DataError, FileError, ModelError
-from forescale.pages import answer, choices, decisions, disputes, doubts, evidence, planned, redo, report
+from forescale.pages import answer, beforehand, choices, decisions, disputes, doubts, evidence, planned, redo, report
 from forescale.pages.contents import Bullets, Code, Contents, Control, Figure, Paragraph, Section, Table
 from forescale.pages.html import _as_json, to_html
 from forescale.pages.made import ask
@@ -27,7 +27,7 @@ BUDGETS = ["1e22", "5.76e23"]
 NASTY = '<script>alert("1")</script> | *x* & [y](javascript:z)'
 NAMES = ["answer", "data", "model", "diagnostics", "forecasts", "allocation", "plan", "next"]
 NAMES += ["serving", "target", "returns", "gain", "comparison", "contradiction"]
-NAMES += ["sensitivity", "changes", "backtest", "unknown", "redo"]
+NAMES += ["sensitivity", "changes", "backtest", "beforehand", "unknown", "redo"]
 VOID = {"meta", "link", "img", "input", "br"}
 
 
@@ -384,6 +384,23 @@ class TestSources:
 
     def test_the_contradiction_point_is_kaplan_et_als(self, made):
         assert part(made, "contradiction", Table).rows[0][1] == "1.81e24 [1.25e23, 1.12e25]"
+
+    def test_a_forecast_is_frozen_by_the_call_that_it_prints_and_told_once_scored(self, hoffmann_fit, tmp_path):
+        def call(question):
+            return next(each.text for each in beforehand.beforehand(question).parts if isinstance(each, Code))
+
+        question = ask(hoffmann_fit, "1e22")
+        text = call(question).replace("forecast.toml", str(tmp_path / "forecast.toml"))
+        exec(text, {"fs": fs, "source": hoffmann_fit})  # the line that users copy
+        scores = fs.score_frozen(tmp_path / "forecast.toml", 2.31)
+        told = beforehand.beforehand(ask(hoffmann_fit, "1e22", frozen=scores))
+        held = scores.coverage().set_index("band").loc[0.9]
+        row = next(row for row in part(told, "beforehand", Table).rows if row[0] == "90\u00a0%")
+        assert row[1] == f"{held['hits']} of 1"
+        assert part(told, "beforehand", Figure).name == "frozen"
+        assert 'kind="mean"' in call(ask(fs.published("besiroglu2024"), "1e22"))
+        with pytest.raises(DataError, match="what score_frozen"):
+            ask(hoffmann_fit, frozen=0.9)
 
     def test_a_backtest_is_told_and_otherwise_the_call_that_makes_one(self, made, hoffmann_fit):
         assert "fs.backtest(" in part(made, "backtest", Code).text

@@ -17,6 +17,7 @@ from forescale.checking.frozen_forecast import FrozenForecast
 from forescale.errors import DataError, ModelError
 from forescale.estimates.draws import INTERVAL_KIND, Estimate, check_kind, is_single
 from forescale.estimates.fit import Fit
+from forescale.estimates.hold import Held
 from forescale.seeds import as_seed
 from forescale.tables.observations import Observations
 from forescale.units import format_quantity
@@ -142,6 +143,8 @@ def _names(frame: pd.DataFrame, points: pd.DataFrame | Mapping[str, Any] | None)
 
 def _estimate(source: Estimate) -> dict[str, Any]:
     """What is known of where an estimate comes from: card, table, and of a fit how it was sampled."""
+    if isinstance(source, Held):
+        return _estimate(source.source) | {f"held_{name}": value for name, value in source.inputs.items()}
     model, runs = (getattr(source, name, None) for name in ("model", "observations"))
     told: dict[str, Any] = {}
     if isinstance(model, Model):

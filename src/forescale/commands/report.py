@@ -32,6 +32,10 @@ Losses = Annotated[
 Demand = Annotated[
     list[str] | None, typer.Option(metavar="TOKENS", help="Tokens that it will serve, 1T,10T,...; repeatable.")
 ]
+Frozen = Annotated[
+    list[Path] | None,
+    typer.Option(metavar="FILE", help="A frozen forecast whose loss is known; repeatable."),
+]
 
 
 @app.command("report", rich_help_panel=SHELVES)
@@ -44,6 +48,7 @@ def _report(
     beside: Beside = None,
     backtest: Backtest = False,
     results: Results = None,
+    frozen: Frozen = None,
     loss: Losses = None,
     demand: Demand = None,
     unique_tokens: arguments.UniqueTokens = None,
@@ -75,6 +80,7 @@ def _report(
         **asked,
         plans=plans,
         prob=prob,
+        frozen=fs.score_frozen(frozen) if frozen else None,
         loss=arguments.budgets(loss) if loss else None,
         demand=arguments.budgets(demand) if demand else None,
         backtest=_backtest(estimate, seed, results, progress_wanted(quiet)) if backtest else None,

@@ -13,13 +13,14 @@ import numpy as np
 
 from forescale.checking.backtest import Backtest
 from forescale.checking.compare import Comparison
+from forescale.checking.score_frozen import FrozenScores
 from forescale.decisions.plans import read_plans
 from forescale.errors import DataError, FileError
 from forescale.estimates.draws import Estimate, check_prob
 from forescale.estimates.hold import with_one_pool
 from forescale.files import write_whole
 from forescale.numbers.budgets import POOL, Array, Quantities, Quantity, check_splits, positive, with_pool
-from forescale.pages import answer, choices, decisions, disputes, doubts, evidence, planned, redo
+from forescale.pages import answer, beforehand, choices, decisions, disputes, doubts, evidence, planned, redo
 from forescale.pages.contents import Contents, Figure
 from forescale.pages.html import to_html
 from forescale.pages.markdown import to_markdown
@@ -47,6 +48,7 @@ _SECTIONS = (
     doubts.sensitivity,
     doubts.changes,
     doubts.backtest,
+    beforehand.beforehand,
     doubts.unknown,
     redo.redo,
 )
@@ -125,6 +127,7 @@ def report(
     prob: float = 0.9,
     backtest: Backtest | None = None,
     compare_with: Estimate | Comparison | None = None,
+    frozen: FrozenScores | None = None,
     loss: Quantities | None = None,
     demand: Quantities | None = None,
     unique_tokens: Quantity | None = None,
@@ -160,6 +163,8 @@ def report(
         best split, and one 2 % lower.
     demand : float, str or sequence, optional
         Tokens that the model will serve; by default 1, 10 and 100 times those that it would be trained on.
+    frozen : FrozenScores, optional
+        How forecasts fared that were stated before the runs, from `score_frozen`.
     unique_tokens : float or str, optional
         Of laws in which tokens repeat: how many different ones there are; see `allocate`. A second estimate is read
         at the same number, if its law knows of it.
@@ -183,7 +188,9 @@ def report(
     >>> import forescale as fs
     >>> fs.report(fs.published("besiroglu2024"), "5.76e23").save("report.html")  # doctest: +SKIP
     """
-    question = ask(source, compute, plans, cost, prob, backtest, compare_with, loss, demand, unique_tokens, random_seed)
+    question = ask(
+        source, compute, plans, cost, prob, backtest, compare_with, frozen, loss, demand, unique_tokens, random_seed
+    )
     contents = Contents(
         title=f"Scaling-law report: {source.name}",
         made=date.today().isoformat(),
@@ -201,6 +208,7 @@ def ask(
     prob: float = 0.9,
     backtest: Backtest | None = None,
     compare_with: Estimate | Comparison | None = None,
+    frozen: FrozenScores | None = None,
     loss: Quantities | None = None,
     demand: Quantities | None = None,
     unique_tokens: Quantity | None = None,
@@ -215,6 +223,8 @@ def ask(
     check_splits(law)
     if not (backtest is None or isinstance(backtest, Backtest)):
         raise DataError(f"backtest= is what backtest(runs, ...) returned, not {type(backtest).__name__}")
+    if not (frozen is None or isinstance(frozen, FrozenScores)):
+        raise DataError(f"frozen= is what score_frozen(files) returned, not {type(frozen).__name__}")
     if not (compare_with is None or isinstance(compare_with, Comparison | Estimate)):
         raise DataError(f"compare_with= is an estimate or what compare() returned, not {type(compare_with).__name__}")
     if isinstance(compare_with, Estimate):
@@ -234,6 +244,7 @@ def ask(
         losses_asked=None if loss is None else positive("loss", loss),
         demand=None if demand is None else positive("demand", demand),
         unique_tokens=pool,
+        frozen=frozen,
     )
 
 

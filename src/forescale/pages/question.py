@@ -13,6 +13,7 @@ import pandas as pd
 
 from forescale.checking.backtest import Backtest
 from forescale.checking.compare import Comparison
+from forescale.checking.score_frozen import FrozenScores
 from forescale.decisions.near_optimal import NearOptimal, near_optimal
 from forescale.decisions.plan import Plan, plan
 from forescale.errors import ForescaleError, ForescaleWarning
@@ -59,6 +60,8 @@ class Question:
         Tokens that the model will serve, where somebody knows.
     unique_tokens : float or None
         How many different tokens there are, where the law knows that tokens repeat.
+    frozen : FrozenScores or None
+        How forecasts fared that were stated beforehand.
     """
 
     estimate: Estimate
@@ -72,6 +75,7 @@ class Question:
     losses_asked: Array | None = None
     demand: Array | None = None
     unique_tokens: float | None = None
+    frozen: FrozenScores | None = None
 
     @cached_property
     def source(self) -> Estimate:

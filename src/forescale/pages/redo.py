@@ -42,6 +42,9 @@ def _further_lines(question: Question) -> list[str]:
     if (back := question.backtest) is not None:
         models = ", ".join(map(str, back.points["model"].unique()))
         lines.append(f"backtest = fs.backtest(..., by={back.by!r}, random_seed={back.seed})  # of {models}")
+    if question.frozen is not None:
+        files = sorted(map(str, question.frozen.scores["file"].unique()))
+        lines.append(f"frozen = fs.score_frozen({files!r})")
     if isinstance(question.beside, Comparison):
         others = ", ".join(question.beside.sources)
         lines.append(f"beside = fs.compare(..., random_seed={question.beside.seed})  # of {others}")
@@ -60,6 +63,7 @@ def _call(question: Question) -> str:
         as_named = question.cost == cost_model(question.cost.name)
         arguments.append(f"cost={question.cost.name!r}" if as_named else f"cost=fs.units.{question.cost!r}")
     arguments += ["backtest=backtest"] if question.backtest is not None else []
+    arguments += ["frozen=frozen"] if question.frozen is not None else []
     arguments += ["compare_with=beside"] if question.beside is not None else []
     if (tokens := question.unique_tokens) is not None:
         arguments.append(f"unique_tokens={_exact(tokens)}" if np.isfinite(tokens) else 'unique_tokens="inf"')

@@ -82,7 +82,7 @@ def test_table_names_task_point_kind_and_the_mean_over_tasks(hoffmann_fit):
     width = run["upper"] - run["lower"]
     assert width[AVERAGE] < 0.9 * width["x"]  # scatter about the links averages out, and loss does not
     assert "mean over tasks: mean 0." in repr(found)
-    assert "a new run: at the loss of a new run" in repr(found)
+    assert "a new run: at the loss of one" in repr(found)
 
 
 def test_an_estimate_without_noise_has_no_band_of_a_run():

@@ -83,6 +83,7 @@ def test_a_new_run_below_the_losses_fitted_has_it_and_no_other(hoffmann_fit):
         rows = found.table().query("task == 'recall'").set_index("kind")
         widths.append((rows["upper"] - rows["lower"])["run"].to_numpy())
         means.append(found.draws["mean"])
+        assert ("drift" in found.kinds["run"]) == ("drift" in repr(found)) == (links is strayed)  # and it is said
     assert found.beyond[0, 0] < 0 < found.beyond[0, 1]
     assert widths[1][0] == pytest.approx(widths[0][0], rel=0.1)  # among the losses fitted
     assert widths[1][1] > 1.5 * widths[0][1]  # and below them

@@ -20,12 +20,6 @@ from forescale.seeds import as_seed
 from forescale.units import format_quantity
 from forescale.verbs.forecast import forecast
 
-#: What a band is of.
-KINDS = {
-    "mean": "the link's curve at the loss law's curve",
-    "run": "a new run: at the loss of a new run, the link's drift below the losses fitted, its scatter about the link, "
-    "and the chance of its items",
-}
 _OFF = 0.05  # of log loss, in the median over runs: more than laws are off where they were fitted
 #: The row of tables for the mean over tasks.
 AVERAGE = "mean over tasks"
@@ -48,6 +42,8 @@ class Downstream:
     beyond : numpy.ndarray
         How many nats the median loss of each point is below the lowest loss that each task's link has seen, shape
         (task, point); at most 0 where the link interpolates.
+    has_drift : bool
+        Whether the links may drift below the losses that they were fitted to; see `LinkModel`.
 
     Notes
     -----
@@ -62,6 +58,17 @@ class Downstream:
     draws: xr.Dataset = field(repr=False)
     losses: xr.Dataset = field(repr=False)
     beyond: np.ndarray[Any, Any] = field(repr=False)
+    has_drift: bool = False
+
+    @property
+    def kinds(self) -> dict[str, str]:
+        """What each band is of, in words."""
+        drift = " the link's drift below the losses fitted," if self.has_drift else ""
+        told = {
+            "mean": "the link's curve at the loss law's curve",
+            "run": f"a new run: at the loss of one,{drift} its scatter about the link and the chance of its items",
+        }
+        return {kind: told[kind] for kind in map(str, self.draws)}
 
     @property
     def tasks(self) -> tuple[str, ...]:
@@ -120,7 +127,7 @@ class Downstream:
                     for row in interval_rows(draws[kind].isel(point=[index]), 0.9).itertuples()
                 ]
                 lines.append(f"    {task}: {'; '.join(bands)}")
-        told = "; ".join(f"{kind}: {KINDS[kind]}" for kind in map(str, self.draws.data_vars))
+        told = "; ".join(f"{kind}: {what}" for kind, what in self.kinds.items())
         return "\n".join([*lines, f"  ({told})"])
 
 
@@ -192,7 +199,8 @@ def downstream(
         draws["run"] = centre.copy(data=share)
     middle = losses["mean"].median(("chain", "draw")).to_numpy()
     beyond = links.posterior["lowest_loss"].to_numpy()[:, None] - middle
-    return Downstream(source.name, links.name, at_loss.points, draws, losses, beyond)
+    has_drift = links.model.discrepancy.drift is not None
+    return Downstream(source.name, links.name, at_loss.points, draws, losses, beyond, has_drift)
 
 
 def warn_of_another_loss(links: LinkFit, source: Estimate) -> None:

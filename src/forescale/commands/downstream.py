@@ -81,7 +81,6 @@ def _downstream(
 
 
 def _accuracies(found: fs.Downstream, rows: pd.DataFrame, prob: float) -> Shown:
-    from forescale.accuracy.downstream import KINDS
     from forescale.terminal import console
     from forescale.units import format_quantity
 
@@ -95,7 +94,7 @@ def _accuracies(found: fs.Downstream, rows: pd.DataFrame, prob: float) -> Shown:
         ]
         for row in rows.to_dict("records")
     ]
-    kinds = "; ".join(f"{kind}: {what}" for kind, what in KINDS.items() if kind in found.draws)
+    kinds = "; ".join(f"{kind}: {what}" for kind, what in found.kinds.items())
     return [
         console.heading(f"Accuracy by {found.source} and {found.links}"),
         console.table(["task", *inputs, "band", "median", "lower", "upper"], cells),

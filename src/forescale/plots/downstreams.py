@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from forescale.accuracy.downstream import AVERAGE, KINDS, downstream
+from forescale.accuracy.downstream import AVERAGE, downstream
 from forescale.accuracy.emergence import Emergence
 from forescale.accuracy.link_fit import LinkFit
 from forescale.errors import DataError
@@ -138,7 +138,7 @@ def plot_downstream(
         rows = interval_rows(draws[kind].transpose("chain", "draw", "point"), prob)
         if kind == "mean":
             ax.plot(flops, rows["median"], color=BLUE, lw=1.3, label="median")
-        told = fill(f"{kind} ({KINDS[kind]}), {mass(prob)}", 80)
+        told = fill(f"{kind} ({found.kinds[kind]}), {mass(prob)}", 80)
         ax.fill_between(flops, rows["lower"], rows["upper"], color=BLUE, alpha=(0.4, 0.18)[index], lw=0, label=told)
     for one in links.tasks if task is None else [task]:
         ax.axhline(float(links.posterior["chance"].sel(task=one)), color="0.2", lw=0.8, ls=(0, (1, 2)))

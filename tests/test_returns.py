@@ -141,7 +141,7 @@ def test_bands_come_with_their_kind():
     assert "of the law's curve, no discrepancy" in repr(result)
     assert "no uncertainty is known" in repr(fs.returns_until(stated("chinchilla", **TRUTH), 0.1))
     drawn = plot_returns(result, quantity="reducible_percent")
-    assert [line.get_label() for line in drawn.lines] == ["n_params", "n_tokens", BEST]
+    assert [line.get_label() for line in drawn.lines] == ["parameters N", "tokens D", "compute C, best split"]
     with pytest.raises(fs.DataError, match="two or more"):
         plot_returns(fs.returns(fs.published("besiroglu2024"), compute=1e21))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from matplotlib.axes import Axes
 
-from forescale.decisions.returns import QUANTITIES, RATIO, ReturnsToScale
+from forescale.decisions.returns import BEST, QUANTITIES, RATIO, ReturnsToScale
 from forescale.errors import DataError
 from forescale.estimates.draws import is_single
 from forescale.plots.drawing import axes, finish_below, log_axis, mass, style
@@ -17,6 +17,8 @@ _WORDS = {
     "elasticity": "elasticity of loss, -d ln L / d ln x",
     "reducible_elasticity": "elasticity of loss above the floor, -d ln (L - E) / d ln x",
 }
+
+_MORE = {"n_params": "parameters N", "n_tokens": "tokens D", BEST: "compute C, best split"}
 
 
 def plot_returns(returns: ReturnsToScale, ax: Axes | None = None, *, quantity: str = "gain", prob: float = 0.9) -> Axes:
@@ -63,7 +65,7 @@ def plot_returns(returns: ReturnsToScale, ax: Axes | None = None, *, quantity: s
     table = table[(table["quantity"] == quantity) & (table["more"] != RATIO)].sort_values("flops", kind="stable")
     for index, (way, rows) in enumerate(table.groupby("more", sort=False)):
         colour, dashes, _ = style(index)
-        ax.plot(rows["flops"], rows["median"], color=colour, ls=dashes, lw=1.5, label=str(way))
+        ax.plot(rows["flops"], rows["median"], color=colour, ls=dashes, lw=1.5, label=_MORE.get(str(way), str(way)))
         if not is_single(returns.draws):
             ax.fill_between(rows["flops"], rows["lower"], rows["upper"], color=colour, alpha=0.2, lw=0)
     log_axis(ax, "x", "flops")

@@ -202,7 +202,7 @@ def test_command_line(eighty_columns):
     asked = call("sensitivity", "muennighoff2023", "--compute", "9.26e21", "--unique-tokens", "25B").stdout
     assert "25B\ndifferent tokens" in asked
     assert "R_N_star" in asked
-    assert "unique_tokens='100B'" in call("allocate", "muennighoff2023", "--compute", "1e21", code=2).stderr
+    assert "--unique-tokens 100B" in call("allocate", "muennighoff2023", "--compute", "1e21", code=2).stderr
 
 
 def test_what_a_split_under_a_cap_hangs_on():

@@ -50,8 +50,8 @@ def check_splits(law: Law) -> None:
         with_it = ""
         if set(law.inputs) == {*_SPLIT, POOL}:
             with_it = (
-                ". Of this one it must be known how many different tokens there are: unique_tokens='100B'. For what does "
-                "not ask, fs.hold() makes an estimate that knows"
+                ". Of this one it must be known how many different tokens there are: unique_tokens='100B'. For verbs "
+                "that do not ask, fs.hold() makes an estimate that knows"
             )
         raise ModelError(
             f"law {law.name!r} with inputs {', '.join(law.inputs)} cannot split compute between n_params and "

@@ -1,11 +1,11 @@
 from .accuracy.downstream import Downstream as Downstream
 from .accuracy.downstream import downstream as downstream
-from .accuracy.emergence import Emergence as Emergence
 from .accuracy.emergence import emergence as emergence
 from .accuracy.link_fit import LinkFit as LinkFit
 from .accuracy.link_fit import fit_link as fit_link
 from .accuracy.reach import Reach as Reach
 from .accuracy.reach import reach as reach
+from .accuracy.weighed_links import Emergence as Emergence
 from .belief.catalog import list_datasets as list_datasets
 from .belief.catalog import list_links as list_links
 from .belief.catalog import list_models as list_models

@@ -25,6 +25,7 @@ from forescale.commands import next_runs
 from forescale.commands import frozen
 from forescale.commands import routing
 from forescale.commands import downstream
+from forescale.commands import emergence
 from forescale.commands import transfer
 from forescale.commands import dimension
 from forescale.commands import report
@@ -39,6 +40,7 @@ __all__ = [
     "contradiction",
     "dimension",
     "downstream",
+    "emergence",
     "families",
     "finish",
     "frontier",

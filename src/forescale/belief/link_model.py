@@ -22,9 +22,10 @@ Array = NDArray[np.float64]
 
 #: Standard deviation, where accuracy is one half, of runs of one loss about the link, beside what items explain.
 SCATTER = "scatter"
+#: What the sampler moves in other coordinates, and these; see `LinkModel.coordinates`.
+CURVE, COORDINATES = ("middle", "span", "top"), ("z_w", "z_span", "z_t")
 _KEYS = {"name", "title", "description", "link", "priors", "answer_tokens", "discrepancy"}
 _START = (0.02, 0.9)  # shares of the way from chance to 1 at which chains may start
-_CURVE = ("middle", "span", "top")  # the parameters that the sampler moves in other coordinates
 _LEAST = 1e-300  # share of the way, so that its logarithm is one
 _MOST = 50.0  # log odds that a drift may add: more is 0 or 1
 _EDGE = 1e-9  # a chance of success of 0 or 1 has a logarithm that is none
@@ -178,14 +179,13 @@ class LinkModel:
         """Add parameters and likelihood to the PyMC model whose context is open."""
         import pymc as pm
 
-        link = self.curve
         with pm.Model(model=None):  # of its own: only the densities of these priors are wanted
-            priors = {name: self.priors[name].random_variable(name) for name in _CURVE}
-        values = {name: self.priors[name].random_variable(name) for name in self.priors if name not in _CURVE}
-        curve, log_jacobian = self._coordinates(given, link)
+            priors = {name: self.priors[name].random_variable(name) for name in CURVE}
+        values = {name: self.priors[name].random_variable(name) for name in self.priors if name not in CURVE}
+        curve, log_jacobian = self.coordinates([pm.Flat(name, initval=0.0) for name in COORDINATES], given)
         values |= {name: pm.Deterministic(name, value) for name, value in curve.items()}
-        pm.Potential("prior_of_curve", sum(pm.logp(priors[name], curve[name]) for name in _CURVE) + log_jacobian)
-        centre = link(given["loss"], values, given["chance"])
+        pm.Potential("prior_of_curve", sum(pm.logp(priors[name], curve[name]) for name in CURVE) + log_jacobian)
+        centre = self.curve(given["loss"], values, given["chance"])
         alpha, beta = concentrations(centre, values[SCATTER])
         pm.BetaBinomial("observed_hits", n=given["items"], alpha=alpha, beta=beta, observed=given["hits"])
 
@@ -193,8 +193,8 @@ class LinkModel:
         """Log probability of the hits of each run, shape (..., run), under parameters of shape (..., 1)."""
         return log_density(self.curve(data["loss"], values, data["chance"]), values[SCATTER], data)
 
-    def _coordinates(self, given: Mapping[str, Any], link: Link) -> tuple[dict[str, Any], Any]:
-        """Middle, span and top from what the sampler moves in, and the log of the Jacobian.
+    def coordinates(self, z: Any, given: Mapping[str, Any]) -> tuple[dict[str, Any], Any]:
+        """Middle, span and top from the three that the sampler moves in, and the log Jacobian, of PyTensor or NumPy.
 
         Runs seldom show the whole way, so that middle and top of one posterior lie on a thin curved sheet. Better known
         than either is w, the share of the way from floor to 1 at the loss where most items are right. The sampler moves
@@ -203,20 +203,24 @@ class LinkModel:
         a distance in spans, and anything from -3 to -50: it is the sinh of what the sampler moves in, which then is a
         straight line in the log of span.
         """
-        import pymc as pm
-
-        log, usual = pm.math.log, self.priors["span"].median
-        at = loss_of_hits(given)
-        above = pm.math.clip(given["hits"].sum() / given["items"].sum() - given["chance"].mean(), *_START)
-        z_w, z_span, z_t = (pm.Flat(name, initval=0.0) for name in ("z_w", "z_span", "z_t"))
-        w, t = pm.math.sigmoid(pm.math.logit(above) + pm.math.sinh(z_w)), pm.math.sigmoid(z_t)
-        span, top = usual * pm.math.exp(z_span), w + (1 - w) * t
+        link, log, (z_w, z_span, z_t) = self.curve, np.log, z
+        w, t = (1 / (1 + np.exp(-at)) for at in (_usual_w(given) + np.sinh(z_w), z_t))
+        span, top = self.priors["span"].median * np.exp(z_span), w + (1 - w) * t
         s = w / top
-        middle = at - link.inverse(s, 0.0, span)
+        middle = loss_of_hits(given) - link.inverse(s, 0.0, span)
         # |d(middle, span, top) / d(w, span, t)| = (1 - w) / top * span / (rate s steepness), then to z_w, z_span, z_t
         log_jacobian = log(1 - w) - log(top) + log(span) - log(link.rate * s * link.steepness(s))
-        log_jacobian += log(w) + log(1 - w) + log(pm.math.cosh(z_w)) + log(span) + log(t) + log(1 - t)
+        log_jacobian += log(w) + log(1 - w) + log(np.cosh(z_w)) + log(span) + log(t) + log(1 - t)
         return {"middle": middle, "span": span, "top": top}, log_jacobian
+
+    def coordinates_of(self, values: Mapping[str, Array], given: Mapping[str, Any]) -> Array:
+        """What the sampler moves in, where middle, span and top are these; NumPy, shape (..., 3)."""
+        with np.errstate(over="ignore"):  # as for the link itself: the share is zero
+            s = np.maximum(self.curve.share(loss_of_hits(given), values["middle"], values["span"]), _LEAST)
+        w = np.clip(s * values["top"], _LEAST, 1 - _EDGE)
+        t = np.clip((values["top"] - w) / (1 - w), _EDGE, 1 - _EDGE)
+        z_w = np.arcsinh(np.log(w / (1 - w)) - _usual_w(given))
+        return np.stack([z_w, np.log(values["span"] / self.priors["span"].median), np.log(t / (1 - t))], axis=-1)
 
     def drift_draws(self, shape: tuple[int, int, int], rng: np.random.Generator) -> Array:
         """Log odds by which a new run is off for each nat below the losses fitted, of a shape (chain, draw, task)."""
@@ -248,9 +252,16 @@ def log_density(centre: Any, scatter: Any, data: Mapping[str, Any]) -> Array:
 
     hits, items = data["hits"], data["items"]
     alpha, beta = concentrations(centre, scatter)
+    total = concentration(scatter)
     ways = gammaln(items + 1) - gammaln(hits + 1) - gammaln(items - hits + 1)
     hit, missed = gammaln(hits + alpha) - gammaln(alpha), gammaln(items - hits + beta) - gammaln(beta)
-    return np.asarray(ways + hit + missed + gammaln(alpha + beta) - gammaln(items + alpha + beta))
+    return np.asarray(ways + hit + missed + gammaln(total) - gammaln(items + total))
+
+
+def _usual_w(given: Mapping[str, Any]) -> Any:
+    """Log odds of the share of the way that is usual among the runs, where chains start."""
+    above = (given["hits"].sum() / given["items"].sum() - given["chance"].mean()).clip(*_START)
+    return np.log(above / (1 - above))
 
 
 def loss_of_hits(data: Mapping[str, Any]) -> Any:
@@ -259,9 +270,14 @@ def loss_of_hits(data: Mapping[str, Any]) -> Any:
     return (data["loss"] * right).sum() / right.sum()
 
 
+def concentration(scatter: Any) -> Any:
+    """Sum of both concentrations, the same at every loss."""
+    return 1 / (4 * (scatter**2 + _LEAST_SCATTER**2))
+
+
 def concentrations(centre: Any, scatter: Any) -> tuple[Any, Any]:
     """Both concentrations of the beta distribution of a run's chance of success; never quite zero."""
-    total = 1 / (4 * (scatter**2 + _LEAST_SCATTER**2))
+    total = concentration(scatter)
     inside = _EDGE + (1 - 2 * _EDGE) * centre
     return inside * total, (1 - inside) * total
 

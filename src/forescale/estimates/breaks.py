@@ -15,7 +15,7 @@ from forescale.belief.catalog import load_model
 from forescale.belief.model import Model
 from forescale.errors import ConvergenceError, DataError, ForescaleWarning, ModelError
 from forescale.estimates.fit import Fit, fit
-from forescale.estimates.weighed_breaks import COUNTS, LAWS, Breaks, count
+from forescale.estimates.weighed_breaks import LAWS, Breaks, count
 from forescale.numbers import weighing
 from forescale.sampling.bridge import log_evidence
 from forescale.seeds import as_seed
@@ -157,7 +157,7 @@ def _unsettled(evidence: Any, odds: tuple[float, ...], fits: Sequence[Fit], trie
     return [
         i
         for i, weight in enumerate(weighing.probabilities(evidence, odds))
-        if weight >= COUNTS and not fits[i].diagnostics.passed and tried[i] < len(_TRIES)
+        if weight >= weighing.COUNTS and not fits[i].diagnostics.passed and tried[i] < len(_TRIES)
     ]
 
 

@@ -18,7 +18,6 @@ from forescale.tables.observations import Observations
 from forescale.units import format_quantity
 
 LAWS = ("unbroken", "broken", "twice_broken")  # by number of breaks
-COUNTS = 0.01  # probability from which on it matters whether the fit of a model converged
 _SHOWN = 20  # draws, at least, of which quantiles are shown
 
 
@@ -118,10 +117,7 @@ class Breaks:
                 "breaks": [count(model) for model in self.models],
                 "model": [model.name for model in self.models],
                 "prior": self.prior,
-                "log_evidence": weighing.pooled(evidence),
-                "log_evidence_se": evidence.std(axis=0, ddof=1) / np.sqrt(len(evidence)),
-                "probability": self._probabilities,
-                "probability_se": weighing.probabilities_se(evidence, self.prior),
+                **weighing.columns(evidence, self.prior),
                 "converged": [not failed for failed in self.failures],
             }
         )
@@ -129,14 +125,8 @@ class Breaks:
     @property
     def diagnostics(self) -> Weighable:
         """Whether models that count have converged, and all have a probability that is known well enough."""
-        said = []
-        for row, failed in zip(self.table().to_dict("records"), self.failures, strict=True):
-            model, probability, error = row["model"], row["probability"], row["probability_se"]
-            if not error <= weighing.PROBABILITY_SE_MAX:
-                said.append(f"probability of {model} {probability:.2f} +- {error:.2f}")
-            if probability >= COUNTS and failed:
-                said.append(f"{model}, of probability {probability:.2f}, did not converge: {failed}")
-        return Weighable(tuple(said))
+        names = [model.name for model in self.models]
+        return Weighable(tuple(weighing.doubts(names, self.log_evidence.to_numpy(), self.prior, self.failures)))
 
     def places(self, prob: float = 0.9) -> pd.DataFrame:
         """Where breaks are, and by how much the exponent changes there, if there are any.

@@ -5,7 +5,7 @@ How far chains differ is the error of what they say: of the evidence, and of the
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Array = NDArray[np.float64]
 
 PROBABILITY_SE_MAX = 0.05
+COUNTS = 0.01  # probability from which on it matters whether draws of a model converged
 
 
 def pooled(log_evidence: Array) -> Array:
@@ -32,10 +33,48 @@ def probabilities(log_evidence: Array, prior: Sequence[float]) -> Array:
 
 def probabilities_se(log_evidence: Array, prior: Sequence[float]) -> Array:
     """Standard errors of ``probabilities`` over chains, by the jackknife."""
+    return jackknife(log_evidence, lambda some: probabilities(some, prior))
+
+
+def jackknife(log_evidence: Array, what: Callable[[Array], Any]) -> Array:
+    """Standard error of what is made of log evidence of shape (chain, model), by leaving chains out."""
     chains = len(log_evidence)
-    without = np.stack([probabilities(np.delete(log_evidence, chain, axis=0), prior) for chain in range(chains)])
+    without = np.stack([what(np.delete(log_evidence, chain, axis=0)) for chain in range(chains)])
     error: Array = np.sqrt((chains - 1) / chains * ((without - without.mean(axis=0)) ** 2).sum(axis=0))
     return error
+
+
+def columns(log_evidence: Array, prior: Sequence[float]) -> dict[str, Array]:
+    """What tables say of each model: evidence and probability, each with its standard error over chains."""
+    return {
+        "log_evidence": pooled(log_evidence),
+        "log_evidence_se": log_evidence.std(axis=0, ddof=1) / np.sqrt(len(log_evidence)),
+        "probability": probabilities(log_evidence, prior),
+        "probability_se": probabilities_se(log_evidence, prior),
+    }
+
+
+def doubts(names: Sequence[str], log_evidence: Array, prior: Sequence[float], failures: Sequence[str]) -> list[str]:
+    """Why models cannot be weighed: their probability is not known well enough, or one that counts did not converge."""
+    told, errors = [], probabilities_se(log_evidence, prior)
+    for name, probability, error, failed in zip(
+        names, probabilities(log_evidence, prior), errors, failures, strict=True
+    ):
+        if not error <= PROBABILITY_SE_MAX:
+            told.append(f"probability of {name} {probability:.2f} +- {error:.2f}")
+        if probability >= COUNTS and failed:
+            told.append(f"{name}, of probability {probability:.2f}, did not converge: {failed}")
+    return told
+
+
+def chosen(
+    weights: Sequence[float] | Array, known: Sequence[int], draws: int, rng: np.random.Generator
+) -> list[NDArray[np.intp]]:
+    """Which of the draws known of each model make ``draws`` in proportion to the weights, none twice."""
+    edges = np.round(np.cumsum([0.0, *weights]) * draws).astype(int)
+    return [
+        rng.choice(of, size=many - few, replace=False) for of, (few, many) in zip(known, pairwise(edges), strict=True)
+    ]
 
 
 def mixed(
@@ -65,14 +104,12 @@ def mixed(
     dict of str to array, shape (draw,)
         The names of ``absent``, and ``model``, the index of the one that a draw is of.
     """
-    edges = np.round(np.cumsum([0.0, *weights]) * draws).astype(int)
     rows: dict[str, list[Any]] = {name: [] for name in (*absent, "model")}
-    for index, (few, many) in enumerate(pairwise(edges)):
-        known = len(next(iter(each[index].values())))
-        chosen = rng.choice(known, size=many - few, replace=False)
+    known = [len(next(iter(of.values()))) for of in each]
+    for index, some in enumerate(chosen(weights, known, draws, rng)):
         for name, value in absent.items():
             drawn = each[index].get(name)
-            rows[name].append(np.full(len(chosen), value) if drawn is None else drawn[chosen])
-        rows["model"].append(np.full(len(chosen), index))
+            rows[name].append(np.full(len(some), value) if drawn is None else drawn[some])
+        rows["model"].append(np.full(len(some), index))
     order = rng.permutation(draws)
     return {name: np.concatenate(parts)[order] for name, parts in rows.items()}

@@ -9,8 +9,8 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from forescale.accuracy.downstream import AVERAGE, downstream
-from forescale.accuracy.emergence import Emergence
 from forescale.accuracy.link_fit import LinkFit
+from forescale.accuracy.weighed_links import BEFOREHAND, Emergence
 from forescale.errors import DataError
 from forescale.estimates.draws import Estimate, check_prob, interval_rows
 from forescale.laws.links import ceiling
@@ -162,8 +162,8 @@ def plot_emergence(found: Emergence, ax: Axes | None = None, *, prob: float = 0.
     Returns
     -------
     Axes
-        Left: the share of tokens that the smooth link has right. Right: the same to the power of the answer's tokens,
-        with the runs, and the median of the link with a break.
+        Left: the share of tokens that smooth links have right, and the median of links with a break. Right: the same to
+        the power of the answer's tokens, with the runs.
 
     Raises
     ------
@@ -181,20 +181,20 @@ def plot_emergence(found: Emergence, ax: Axes | None = None, *, prob: float = 0.
     runs = found.runs
     loss = np.linspace(runs["loss"].max(), runs["loss"].min(), _GRID)
     curves = found.curves(loss)
-    tokens = found.model.answer_tokens
+    tokens = found.answer_tokens
     heads = {"token": "share of tokens right", "answer": f"accuracy: all of {tokens} tokens right"}
+    color, dashes, _ = style(1)
     for panel, (kind, head) in zip((left, right), heads.items(), strict=True):
         rows = interval_rows(curves[kind], prob)
-        panel.plot(loss, rows["median"], color=BLUE, lw=1.3, label="smooth link of tokens, median")
+        panel.plot(loss, rows["median"], color=BLUE, lw=1.3, label="smooth links, median")
         panel.fill_between(loss, rows["lower"], rows["upper"], color=BLUE, alpha=0.25, lw=0, label=mass(prob))
+        broken = curves[f"broken_{kind}"].median(("chain", "draw"))
+        panel.plot(loss, broken, color=color, ls=dashes, lw=1.2, label="links with a break, median")
         panel.set(xlabel="loss (nats per token), falling", ylabel=head, ylim=(-0.02, 1.02))
         panel.set_xlim(loss[0], loss[-1])
         panel.grid(color="0.9", lw=0.6)
     right.plot(runs["loss"], runs["accuracy"], **RUN, label=f"{len(runs)} runs")
-    color, dashes, _ = style(1)
-    broken = curves["broken"].median(("chain", "draw"))
-    right.plot(loss, broken, color=color, ls=dashes, lw=1.2, label="link with a break, median")
     handles: Any = right.get_legend_handles_labels()
-    heading = f"{found.task}: probability of a break {found.probability:.2f}"
+    heading = f"{found.task}: probability of a break {found.probability:.2f}, {BEFOREHAND} beforehand"
     finish_below(ax, heading, handles=handles[0], labels=handles[1])
     return ax

@@ -5,7 +5,7 @@ each other. A Student-t is laid over draws, where each parameter runs from minus
 makes the draws and draws from the t agree on how likely either is, by the optimal bridge between them. Each chain is
 held against a t laid over the others, so that how far chains differ is the error.
 
-For models of ten parameters or so, whose curve costs little, and whose posterior has one mode.
+For models of ten parameters or so, whose curve costs little, and whose draws reach all of the posterior.
 
 References
 ----------
@@ -15,6 +15,7 @@ Meng and Wong 1996 (Statistica Sinica 6, 831), equation 4.1; Gronau et al. 2017 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -50,28 +51,51 @@ def log_evidence(model: Model, data: Mapping[str, Any], posterior: xr.Dataset, r
     array, shape (chain,)
         Estimates that differ by their Monte Carlo error.
     """
-    priors = model.free_priors()
-    draws = {name: posterior[name].transpose("chain", "draw").to_numpy() for name in priors}
-    log_density, chains = _density(model, data), to_line(priors, draws)
+    priors, observed = model.free_priors(), data["observed_log_loss"]
+
+    def log_density(z: Array) -> Array:
+        free, total = from_line(priors, z)
+        columns = {name: value[:, None] for name, value in free.items()}
+        error = observed - model.log_curve(data, {**columns, **model.printed(columns)})
+        return np.asarray(total + model.noise.logpdf(error, columns, data.get("log_loss_se", 0.0)).sum(axis=1))
+
+    chains = {name: posterior[name].transpose("chain", "draw").to_numpy() for name in priors}
+    return evidence_of(log_density, to_line(priors, chains), rng)
+
+
+def evidence_of(log_density: Callable[[Array], Array], chains: Array, rng: np.random.Generator) -> Array:
+    """Log of what a density integrates to, by each chain of draws of it.
+
+    Parameters
+    ----------
+    log_density : callable
+        From points on the line, shape (draw, parameter), to the log of the density, shape (draw,); zero where that is
+        not a number.
+    chains : array, shape (chain, draw, parameter)
+        Draws of the density, of two chains or more.
+    rng : Generator
+        Randomness.
+
+    Returns
+    -------
+    array, shape (chain,)
+        Estimates that differ by their Monte Carlo error.
+    """
+
+    def quietly(z: Array) -> Array:
+        with np.errstate(all="ignore"):
+            found = log_density(z)
+        return np.where(np.isnan(found), -np.inf, found)
+
     others = [np.concatenate(np.delete(chains, i, axis=0)) for i in range(len(chains))]
-    return np.array([_bridge(log_density, chain, of, rng) for chain, of in zip(chains, others, strict=True)])
+    return np.array([_bridge(quietly, chain, of, rng) for chain, of in zip(chains, others, strict=True)])
 
 
 def _bridge(log_density: Callable[[Array], Array], draws: Array, others: Array, rng: np.random.Generator) -> float:
     """The log normalising constant of a density from draws of it, and a t laid over others."""
-    n, dimensions = draws.shape
-    k, centre = _MORE * n, np.median(others, axis=0)
-    root = np.linalg.cholesky(np.cov(others.T).reshape(dimensions, dimensions))
-    constant = gammaln((_NU + dimensions) / 2) - gammaln(_NU / 2) - dimensions / 2 * np.log(_NU * np.pi)
-
-    def log_t(z: Array) -> Array:
-        distance = (np.linalg.solve(root, (z - centre).T) ** 2).sum(axis=0)
-        density: Array = constant - np.log(np.diag(root)).sum() - (_NU + dimensions) / 2 * np.log1p(distance / _NU)
-        return density
-
-    normal, scale = rng.standard_normal((k, dimensions)), np.sqrt(rng.chisquare(_NU, (k, 1)) / _NU)
-    drawn = centre + normal @ root.T / scale
-    ratio_there, ratio_here = (log_density(z) - log_t(z) for z in (drawn, draws))
+    n, over = len(draws), StudentT.over(others)
+    k = _MORE * n
+    ratio_there, ratio_here = (log_density(z) - over.logpdf(z) for z in (over.sample(k, rng), draws))
     share, found = np.log([n / (n + k), k / (n + k)]), float(np.median(ratio_here))
     for _ in range(_STEPS):
         above = ratio_there - np.logaddexp(share[0] + ratio_there, share[1] + found)
@@ -80,17 +104,28 @@ def _bridge(log_density: Callable[[Array], Array], draws: Array, others: Array, 
     return found
 
 
-def _density(model: Model, data: Mapping[str, Any]) -> Callable[[Array], Array]:
-    """Log prior and likelihood of places on the line, shape (draw, parameter)."""
-    priors, observed = model.free_priors(), data["observed_log_loss"]
+@dataclass(frozen=True, eq=False)
+class StudentT:
+    """A multivariate Student-t with five degrees of freedom, about ``centre``, of scale ``root root'``."""
 
-    def log_density(z: Array) -> Array:
-        with np.errstate(all="ignore"):
-            free, log_prior = from_line(priors, z)
-            columns = {name: value[:, None] for name, value in free.items()}
-            error = observed - model.log_curve(data, {**columns, **model.printed(columns)})
-            log_likelihood = model.noise.logpdf(error, columns, data.get("log_loss_se", 0.0)).sum(axis=1)
-        total = log_prior + log_likelihood
-        return np.where(np.isnan(total), -np.inf, total)  # where the law is not a number, the likelihood is zero
+    centre: Array
+    root: Array
 
-    return log_density
+    @classmethod
+    def over(cls, draws: Array) -> StudentT:
+        """Laid over draws, shape (draw, parameter)."""
+        dimensions = draws.shape[1]
+        return cls(np.median(draws, axis=0), np.linalg.cholesky(np.cov(draws.T).reshape(dimensions, dimensions)))
+
+    def logpdf(self, z: Array) -> Array:
+        """Log density at points, shape (draw, parameter)."""
+        dimensions = len(self.centre)
+        constant = gammaln((_NU + dimensions) / 2) - gammaln(_NU / 2) - dimensions / 2 * np.log(_NU * np.pi)
+        distance = (np.linalg.solve(self.root, (z - self.centre).T) ** 2).sum(axis=0)
+        scale = np.log(np.diag(self.root)).sum()
+        return np.asarray(constant - scale - (_NU + dimensions) / 2 * np.log1p(distance / _NU))
+
+    def sample(self, draws: int, rng: np.random.Generator) -> Array:
+        """Independent draws, shape (draws, parameter)."""
+        normal = rng.standard_normal((draws, len(self.centre)))
+        return np.asarray(self.centre + normal @ self.root.T / np.sqrt(rng.chisquare(_NU, (draws, 1)) / _NU))

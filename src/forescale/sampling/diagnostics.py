@@ -38,15 +38,7 @@ class Convergence:
     @property
     def failures(self) -> tuple[str, ...]:
         """What failed, each with its value and its threshold; empty for a good fit."""
-        found = []
-        for column, bad, limit in (
-            ("r_hat", ~(self.table["r_hat"] <= R_HAT_MAX), f"above {R_HAT_MAX}"),
-            ("ess_bulk", ~(self.table["ess_bulk"] >= ESS_MIN), f"below {ESS_MIN}"),
-            ("ess_tail", ~(self.table["ess_tail"] >= ESS_MIN), f"below {ESS_MIN}"),
-        ):
-            if bad.any():
-                values = ", ".join(f"{name} {value:.4g}" for name, value in self.table.loc[bad, column].items())
-                found.append(f"{column} {limit}: {values}")
+        found = disagreements(self.table)
         if self.divergences:
             found.append(f"{self.divergences} divergent transitions")
         if not self.e_bfmi >= E_BFMI_MIN:
@@ -94,13 +86,8 @@ class Diagnostics(Convergence):
         return f"{super().__repr__()}\n  {check}"
 
 
-def convergence(posterior: xr.Dataset, sample_stats: xr.Dataset) -> Convergence:
-    """Check draws of dims ("chain", "draw") and at most one more; thresholds are this module's constants.
-
-    References
-    ----------
-    Vehtari et al. 2021 (arXiv:1903.08008) for R-hat and ESS; Betancourt 2016 (arXiv:1604.00695) for E-BFMI.
-    """
+def agreement(posterior: xr.Dataset) -> pd.DataFrame:
+    """R-hat and effective sample sizes of draws of dims ("chain", "draw") and at most one more: `Convergence.table`."""
     import arviz_stats
 
     columns = {
@@ -113,13 +100,38 @@ def convergence(posterior: xr.Dataset, sample_stats: xr.Dataset) -> Convergence:
         for name, values in posterior.data_vars.items()
         for i in range(values[0, 0].size)
     }
-    table = pd.DataFrame(
+    return pd.DataFrame(
         {key: [float(value[name].values.flat[i]) for name, i in rows.values()] for key, value in columns.items()},
         index=list(rows),
     )
+
+
+def disagreements(table: pd.DataFrame) -> list[str]:
+    """In what chains disagree, or say too little, each with its value and its threshold."""
+    found = []
+    for column, bad, limit in (
+        ("r_hat", ~(table["r_hat"] <= R_HAT_MAX), f"above {R_HAT_MAX}"),
+        ("ess_bulk", ~(table["ess_bulk"] >= ESS_MIN), f"below {ESS_MIN}"),
+        ("ess_tail", ~(table["ess_tail"] >= ESS_MIN), f"below {ESS_MIN}"),
+    ):
+        if bad.any():
+            values = ", ".join(f"{name} {value:.4g}" for name, value in table.loc[bad, column].items())
+            found.append(f"{column} {limit}: {values}")
+    return found
+
+
+def convergence(posterior: xr.Dataset, sample_stats: xr.Dataset) -> Convergence:
+    """Check draws of dims ("chain", "draw") and at most one more; thresholds are this module's constants.
+
+    References
+    ----------
+    Vehtari et al. 2021 (arXiv:1903.08008) for R-hat and ESS; Betancourt 2016 (arXiv:1604.00695) for E-BFMI.
+    """
+    import arviz_stats
+
     energy = xr.DataTree.from_dict({"sample_stats": sample_stats[["energy"]]})
     return Convergence(
-        table=table,
+        table=agreement(posterior),
         divergences=int(sample_stats["diverging"].sum()),
         e_bfmi=float(arviz_stats.bfmi(energy)["energy"].min()),
         tree_depth_share=float(sample_stats["reached_max_treedepth"].mean()),

@@ -1,12 +1,13 @@
-"""Draws from posteriors of several modes, and the evidence, by sequential Monte Carlo from prior to posterior.
+"""Draws of posteriors that chains do not cross: particles from prior to posterior, moved until they stay as they are.
 
-Particles are drawn from the prior, and their likelihood is raised to powers from 0 to 1, each step weighting them,
-drawing them anew by their weights and moving them by Metropolis steps along differences of two others. What data
-explain in two ways, with nothing likely in between, keeps both, in proportion: chains stay in the one they start in,
-and NUTS is rightly refused. The mean weights multiply to the evidence, the probability of the data under the model; how
-far runs differ is its error, and particles that settle badly make it too low.
+Where data leave room for one explanation or for another and little between, NUTS diverges or stays where it began, and
+is rightly refused. Here particles are drawn from the prior, and their likelihood is raised to powers from 0 to 1. Each
+step draws them anew by their weights and moves them by Metropolis steps, by turns along differences of two others and
+to draws from a Student-t laid over all. At the posterior they are moved five times as long, and kept midway and at the
+end: a run whose halves differ, as split R-hat tells, has not come to rest.
 
-For models of ten parameters or so, whose curve costs little: densities are computed in NumPy for all particles at once.
+For posteriors of ten parameters or so, whose density costs little for all particles at once. The weights multiply to
+the evidence as well, which is too low where particles lag behind their power; `bridge` makes it of the draws.
 
 References
 ----------
@@ -16,91 +17,82 @@ Del Moral, Doucet and Jasra 2006 (doi:10.1111/j.1467-9868.2006.00553.x); ter Bra
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import logsumexp
 
-from forescale.belief.priors import Prior
-from forescale.sampling.line import from_line, to_line
+from forescale.sampling.bridge import StudentT
 
 Array = NDArray[np.float64]
+Prior = Callable[[int, np.random.Generator], Array]
+Densities = Callable[[Array], tuple[Array, Array]]
 _KEPT = 0.5  # effective part of the particles that a step leaves
-_MOVES, _LAST_MOVES = 10, 30  # Metropolis steps after each rise of the power, and at the posterior
-_JUMPS = 0.1  # part of the steps that go the whole difference of two others, from mode to mode
+_JUMPS = 0.1  # part of the differences that are gone in full
+_ACCEPT = 0.25  # part of the steps along differences that are taken
+_LAST = 5  # times as many moves at the posterior as at each power before it
 
 
-@dataclass(frozen=True)
-class Tempered:
-    """What one run leaves.
-
-    Attributes
-    ----------
-    free : dict of str to array, shape (draw,)
-        Draws of what the priors are on, each as likely as the others, in no order.
-    log_evidence : float
-        Log probability (density) of the data under the model.
-    """
-
-    free: dict[str, Array]
-    log_evidence: float
-
-
-def temper_priors(
-    priors: Mapping[str, Prior],
-    log_likelihood: Callable[[Mapping[str, Array]], Array],
-    draws: int,
-    rng: np.random.Generator,
-) -> Tempered:
-    """Draw from the posterior of independent priors and a likelihood.
+def temper(
+    densities: Densities, prior: Prior, apart: int, particles: int, moves: int, rng: np.random.Generator
+) -> Array:
+    """Draw from the posterior of a prior and a likelihood.
 
     Parameters
     ----------
-    priors : mapping of str to Prior
-        Of each parameter.
-    log_likelihood : callable
-        From draws of the parameters, shape (draw,) each, to the log probability (density) of the data, shape (draw,).
-        Where it is not a number the likelihood is taken as zero.
-    draws : int
-        Number of particles.
+    densities : callable
+        From points on the line, shape (draw, parameter), to the log of the prior density and of the likelihood, shape
+        (draw,) each; where one is not a number it is taken as zero.
+    prior : callable
+        From how many, and randomness, to draws of the prior, shape (draw, parameter).
+    apart : int
+        From which parameter on each is independent of all others beforehand.
+    particles, moves : int
+        Number of particles, and of Metropolis steps after each rise of the power; five times as many at the posterior.
     rng : Generator
         Randomness.
 
     Returns
     -------
-    Tempered
-        Draws and the evidence, of this one run; how far runs differ is their error.
+    array, shape (2 particles, parameter)
+        Draws of this one run, those midway through the last moves first.
     """
 
-    def densities(z: Array) -> tuple[Array, Array]:
+    def quietly(z: Array) -> tuple[Array, Array]:
         with np.errstate(all="ignore"):
-            free, at_prior = from_line(priors, z)
-            return _no_nan(at_prior), _no_nan(log_likelihood(free))
+            at_prior, at_data = densities(z)
+        return _number(at_prior), _number(at_data)
 
-    z = to_line(priors, {name: prior.sample(draws, rng) for name, prior in priors.items()})
-    at_prior, at_data = densities(z)
-    power, log_evidence, stride = 0.0, 0.0, 1.0
+    z, power, stride, kept = prior(particles, rng), 0.0, 1.0, []
+    at_prior, at_data = quietly(z)
     while power < 1:
         step = _next(at_data, 1 - power)
-        log_weights = step * at_data
-        log_evidence += float(logsumexp(log_weights) - np.log(draws))
-        power += step
-        chosen = _systematic(np.exp(log_weights - logsumexp(log_weights)), rng)
-        z, at_prior, at_data = z[chosen], at_prior[chosen], at_data[chosen]
-        others = z.copy()
-        for _ in range(_LAST_MOVES if power >= 1 else _MOVES):
-            there = z + _difference(others, stride, rng)
-            prior_there, data_there = densities(there)
-            gain = prior_there - at_prior + power * (data_there - at_data)
-            moved = np.log(rng.uniform(size=draws)) < gain
-            z[moved], at_prior[moved], at_data[moved] = there[moved], prior_there[moved], data_there[moved]
-            stride *= float(np.exp(moved.mean() - 0.25))
-    return Tempered(from_line(priors, z)[0], log_evidence)
+        chosen = _systematic(step * at_data, rng)
+        z, at_prior, at_data, power = z[chosen], at_prior[chosen], at_data[chosen], power + step
+        for some in [_LAST * moves // 2] * 2 if power >= 1 else [moves]:
+            over, others = StudentT.over(z), z
+            for i in range(some):
+                there, gain = z, np.zeros(particles)
+                if i % 3 == 0:
+                    there = z + _difference(others, stride, rng)
+                elif i % 3 == 1:
+                    there = over.sample(particles, rng)
+                    gain = over.logpdf(z) - over.logpdf(there)
+                else:
+                    one = np.arange(z.shape[1]) == rng.integers(apart, z.shape[1], size=(particles, 1))
+                    there = np.where(one, prior(particles, rng), z)
+                prior_there, data_there = quietly(there)
+                gain += power * (data_there - at_data) + (0.0 if i % 3 == 2 else prior_there - at_prior)
+                moved = np.log(rng.uniform(size=particles)) < gain
+                z, at_prior = np.where(moved[:, None], there, z), np.where(moved, prior_there, at_prior)
+                at_data = np.where(moved, data_there, at_data)
+                stride *= float(np.exp(moved.mean() - _ACCEPT)) if i % 3 == 0 else 1.0
+            kept.append(z)
+    return np.concatenate(kept[-2:])
 
 
-def _no_nan(values: Array) -> Array:
+def _number(values: Array) -> Array:
     return np.where(np.isnan(values), -1e300, np.maximum(values, -1e300))
 
 
@@ -120,8 +112,9 @@ def _next(log_likelihood: Array, most: float) -> float:
     return max(low, 1e-12)
 
 
-def _systematic(weights: Array, rng: np.random.Generator) -> NDArray[np.intp]:
+def _systematic(log_weights: Array, rng: np.random.Generator) -> NDArray[np.intp]:
     """Indices drawn by weight, as evenly as can be."""
+    weights = np.exp(log_weights - logsumexp(log_weights))
     at = (np.arange(len(weights)) + rng.uniform()) / len(weights)
     return np.minimum(np.searchsorted(np.cumsum(weights), at), len(weights) - 1)
 
@@ -131,7 +124,5 @@ def _difference(others: Array, stride: float, rng: np.random.Generator) -> Array
     many, dimensions = others.shape
     one, two = rng.integers(many, size=(2, many))
     scale = np.where(rng.uniform(size=(many, 1)) < _JUMPS, 1.0, stride * 2.38 / np.sqrt(2 * dimensions))
-    step: Array = scale * (others[one] - others[two]) + 1e-4 * rng.standard_normal((many, dimensions)) * others.std(
-        axis=0
-    )
-    return step
+    scatter = 1e-4 * rng.standard_normal((many, dimensions)) * others.std(axis=0)
+    return np.asarray(scale * (others[one] - others[two]) + scatter)

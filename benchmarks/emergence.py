@@ -8,9 +8,9 @@ factor of 2, 4 or 8 below a loss between 2.7 and 3.2. Each task is seen in two m
 - by token: the share of all tokens that is right, weighed with one (of jumps, those by 4);
 
 and smooth tasks of five tokens also in a third, as those see them who ask of exact match whether it rises sharply: with
-one token. Further smooth tasks are on the exponential link, and weighed by the sigmoid, as no task is quite of the
-form that it is weighed by. Counted are verdicts: a break (probability 0.95 or more), none (0.25 or less, what it was
-beforehand), neither; with 90 % intervals (Jeffreys) of the share of breaks.
+one token. Further smooth tasks are on the exponential link. Counted are verdicts: a break (probability 0.95 or more),
+none (0.25 or less, what it was beforehand), neither; with 90 % intervals (Jeffreys) of the share of breaks. Both links
+are weighed, and from the same draws what each link would say by itself, since one that is wrong may call for a break.
 
 Run::
 
@@ -32,7 +32,8 @@ from scipy.stats import beta
 
 import forescale as fs
 from forescale.accuracy.break_model import bent
-from forescale.accuracy.emergence import BEFOREHAND, SURE
+from forescale.accuracy.emergence import LINKS
+from forescale.accuracy.weighed_links import BEFOREHAND, SURE
 from forescale.belief.link_model import draw_hits
 from forescale.laws.links import get_link, powered
 
@@ -92,31 +93,56 @@ def verdicts(made: list[dict[str, Any]], draws: int) -> pd.DataFrame:
             except fs.ConvergenceError:
                 rows.append({**row, "verdict": "refused", "probability": np.nan, "probability_se": np.nan})
                 continue
-            sure = found.probability
-            verdict = "break" if sure >= SURE else "none" if sure <= BEFOREHAND else "open"
-            rows.append({**row, "verdict": verdict, "probability": sure, "probability_se": found.probability_se})
+            row |= {"probability": found.probability, "probability_se": found.probability_se}
+            rows.append({**row, "verdict": verdict(found.probability), **by_itself(found)})
             print(*rows[-1].values(), flush=True)
     return pd.DataFrame(rows)
 
 
+def verdict(probability: float) -> str:
+    """In a word."""
+    return "break" if probability >= SURE else "none" if probability <= BEFOREHAND else "open"
+
+
+def by_itself(found: fs.Emergence) -> dict[str, Any]:
+    """What each link has of the probability, and what it would say if it were the only one."""
+    of_link = found.of_link
+    alone = found.weights().query("kind == 'steeper'").set_index("link")["probability"]
+    shares = {f"share_{link}": share for link, share in of_link.items()}
+    return shares | {f"by_{link}": float(alone[link]) / of_link[link] for link in LINKS}
+
+
+def alone(rows: pd.DataFrame) -> list[list[str]]:
+    """Verdicts of each link by itself, a row for each kind of task and metric."""
+    cells = []
+    for (truth, tokens, metric), group in rows.groupby(["truth", "tokens", "metric"], sort=False):
+        words = [group[f"by_{link}"].map(verdict).value_counts() for link in LINKS]
+        cells.append([truth, str(tokens), metric])
+        cells[-1] += [", ".join(str(many.get(word, 0)) for word in VERDICTS[:3]) for many in words]
+    return cells
+
+
 def main() -> None:
     arguments = parser(__doc__, repeats=TASKS)
-    arguments.add_argument("--draws", type=int, default=600, help="of each run of the sampler; default: %(default)s")
+    arguments.add_argument("--draws", type=int, default=1000, help="of each run of the sampler; default: %(default)s")
     given, load = arguments.parse_args(), load_average()
-    few = [task for task in tasks(1) if task["steeper"] == 8 or task["tokens"] == 20]
+    few = [task for task in tasks(1) if task["steeper"] == 8]
     rows = verdicts(few, 200) if given.smoke else verdicts(list(tasks(given.repeats)), given.draws)
     cells = []
     for (truth, tokens, metric), group in rows.groupby(["truth", "tokens", "metric"], sort=False):
         many = group["verdict"].value_counts()
         found, told = many.get("break", 0), len(group) - many.get("refused", 0)
         low, high = beta.ppf([0.05, 0.95], found + 0.5, told - found + 0.5)
-        counts = [str(many.get(verdict, 0)) for verdict in VERDICTS]
+        counts = [str(many.get(word, 0)) for word in VERDICTS]
         cells.append([truth, str(tokens), metric, *counts, f"{found / max(told, 1):.2f} [{low:.2f}, {high:.2f}]"])
         cells[-1] += [f"{group['probability'].median():.3f}"]
     head = ["truth", "tokens", "metric", *VERDICTS, "share of breaks [90 %]", "median probability"]
     print_table(head, cells)
+    print("\nWhat each link would say by itself, of the same tasks:\n")
+    told = rows[rows["verdict"] != "refused"]
+    print_table(["truth", "tokens", "metric", *(f"{link}: {', '.join(VERDICTS[:3])}" for link in LINKS)], alone(told))
     wide = rows.pivot_table(index=["truth", "tokens", "seed"], columns="metric", values="verdict", aggfunc="first")
-    both = wide[["exact match", "by token"]].dropna()
+    both = wide.reindex(columns=["exact match", "by token"]).dropna()
     one, other = both["exact match"], both["by token"]
     against = ((one == "break") & (other == "none")) | ((one == "none") & (other == "break"))
     print(

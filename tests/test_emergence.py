@@ -19,7 +19,7 @@ from forescale.accuracy.link_fit import task_data
 from forescale.accuracy.weighed_links import BEFOREHAND
 from forescale.belief.link_model import CURVE, draw_hits
 from forescale.laws.links import get_link, powered
-from forescale.sampling.bridge import evidence_of
+from forescale.sampling.bridge import StudentT, evidence_of
 from forescale.sampling.tempered import temper
 
 
@@ -150,6 +150,13 @@ def test_particles_and_bridge_know_two_modes_apart():
     one = chains[..., 0] < 0
     alone = np.stack([chain[few][: one.sum(axis=1).min()] for chain, few in zip(chains, one, strict=True)])
     assert np.abs(evidence_of(lambda z: np.add(*densities(z)), alone, np.random.default_rng(0)) - exact).min() > 0.2
+
+
+def test_a_t_is_laid_over_copies_of_few_draws():
+    """As particles may be early on: without it the sampler ended in an error of linear algebra."""
+    rng = np.random.default_rng(0)
+    over = StudentT.over(np.repeat(rng.standard_normal((3, 6)), 40, axis=0))
+    assert np.isfinite(over.logpdf(over.sample(10, rng))).all()
 
 
 def test_what_the_sampler_moves_in_is_the_links_own(smooth):

@@ -29,6 +29,7 @@ from forescale.sampling.line import from_line, to_line
 Array = NDArray[np.float64]
 _NU = 5.0  # degrees of freedom of the t: its tails must be the heavier
 _MORE = 4  # draws from the t, for each of the posterior
+_THICK = 1e-6  # of the variances: what is added to all where draws lie on a plane
 _STEPS = 100  # of the fixed point, which converges in ten or so
 
 
@@ -115,7 +116,12 @@ class StudentT:
     def over(cls, draws: Array) -> StudentT:
         """Laid over draws, shape (draw, parameter)."""
         dimensions = draws.shape[1]
-        return cls(np.median(draws, axis=0), np.linalg.cholesky(np.cov(draws.T).reshape(dimensions, dimensions)))
+        covariance = np.cov(draws.T).reshape(dimensions, dimensions)
+        try:
+            root = np.linalg.cholesky(covariance)
+        except np.linalg.LinAlgError:  # few draws, or copies of few, lie on a plane: a t a little thicker than that
+            root = np.linalg.cholesky(covariance + np.diag(_THICK * np.diag(covariance) + _THICK**2))
+        return cls(np.median(draws, axis=0), root)
 
     def logpdf(self, z: Array) -> Array:
         """Log density at points, shape (draw, parameter)."""

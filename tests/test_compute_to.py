@@ -157,6 +157,13 @@ class TestOfARun:
         ends = [np.log(found.draws["compute"].isel(loss=1)).quantile([0.25, 0.75]) for found in (run, mean)]
         assert ends[0][1] - ends[0][0] > 2 * (ends[1][1] - ends[1][0])
         assert "of a new run: the law's curve, drift beyond the data and noise)" in repr(run)
+        # and what decides is how far the run strays, which the law's parameters do not know
+        needs = run.conditions(1e24).set_index("parameter").query("loss == @losses[1]")
+        (first,) = needs.index[:1]
+        assert (first, needs.loc[first, "side"]) == ("run above the curve, %", "below")
+        assert needs.loc[first, "if_reached"] < needs.loc[first, "threshold"] < needs.loc[first, "if_missed"]
+        assert needs.loc[first, "told"] > 0.9 > needs["told"].iloc[1]
+        assert first not in set(mean.conditions(1e24)["parameter"])
 
     def test_draws_that_cannot_split_the_least_budgets_are_no_obstacle(self):
         """Few draws may have no best split; a median does not mind them."""

@@ -32,6 +32,8 @@ QUANTITIES: Columns = {
     "n_params": ("N", format_quantity),
     "n_tokens": ("D", format_quantity),
 }
+#: What `ComputeTo.conditions` calls the distance of a run from the law's curve.
+ASIDE = "run above the curve, %"
 #: The columns of `ComputeTo.conditions` that are not the question.
 FOUND = ("probability", "parameter", "if_reached", "if_missed", "shift_sd", "side", "threshold", "told")
 
@@ -53,6 +55,9 @@ class ComputeTo:
         Draws of the law's parameters, of dims ("chain", "draw").
     units : dict of str to str
         The unit of each quantity of the bill.
+    aside : xarray.DataArray or None
+        Of kind "run": how far log loss of the run of each budget is above the law's curve, by drift and noise, of dims
+        ("chain", "draw", "log_flops").
     kind, told : str
         Of what it is: "mean", the law's curve along best splits; or "run", a new run, and what is in that.
 
@@ -68,6 +73,7 @@ class ComputeTo:
     cost: str
     draws: xr.Dataset = field(repr=False)
     parameters: xr.Dataset = field(repr=False)
+    aside: xr.DataArray | None = field(default=None, repr=False)
     units: dict[str, str] = field(default_factory=dict, repr=False)
     kind: str = "mean"
     told: str = CURVE
@@ -135,8 +141,9 @@ class ComputeTo:
         Returns
         -------
         pandas.DataFrame
-            A row per loss, budget and parameter of the law, the most telling parameter first: loss, flops, probability;
-            parameter; if_reached and if_missed, its median in draws that do and do not reach the loss; shift_sd, their
+            A row per loss, budget and parameter of the law, the most telling parameter first; of kind "run" there is
+            one more, how far the run of that budget is above the law's curve, in percent of loss. Columns loss, flops,
+            probability; parameter; if_reached and if_missed, its median in draws that do and do not; shift_sd, their
             difference in standard deviations over all draws; side and threshold, such as below 1.8: where a single
             parameter tells best which draws reach the loss; and told, the share of draws that it tells rightly, the
             mean of those on either side, so that 0.5 is chance. Where all draws reach the loss, or none, there is no
@@ -160,8 +167,8 @@ class ComputeTo:
             for flops in positive("compute", compute):
                 reached = self._reached(place, flops)
                 rows = [
-                    {"parameter": str(name), **_contrast(values.to_numpy().ravel(), reached)}
-                    for name, values in self.parameters.transpose("chain", "draw").items()
+                    {"parameter": name, **_contrast(values.transpose("chain", "draw").to_numpy().ravel(), reached)}
+                    for name, values in self._conditioned(flops).items()
                 ]
                 block = pd.DataFrame(rows).sort_values("told", ascending=False, kind="stable")
                 block.insert(0, "probability", float(reached.mean()))
@@ -169,6 +176,15 @@ class ComputeTo:
                 block.insert(0, "loss", float(loss))
                 blocks.append(block)
         return pd.concat(blocks, ignore_index=True)
+
+    def _conditioned(self, flops: float) -> dict[str, xr.DataArray]:
+        """What a condition can be on; of a run beyond the budgets that were followed, as at their end."""
+        found = {str(name): values for name, values in self.parameters.items()}
+        if self.aside is not None:
+            ends = self.aside["log_flops"].to_numpy()[[0, -1]]
+            at = self.aside.interp(log_flops=float(np.clip(np.log(flops), *ends)))
+            found[ASIDE] = at.copy(data=100 * np.expm1(at.to_numpy()))
+        return found
 
     def _reached(self, place: int, flops: float) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
         needed = self.draws["compute"].isel(loss=place).transpose("chain", "draw").to_numpy().ravel()
@@ -250,9 +266,9 @@ def compute_to(
     check_spends(law)
     check_kind(kind)
     costs, losses = cost_model(cost), positive("loss", loss)
-    told = CURVE
+    told, aside = CURVE, None
     if kind == "run":
-        found, told = needed_by_run(source, costs, np.log(losses), pool, np.random.default_rng(random_seed))
+        found, aside, told = needed_by_run(source, costs, np.log(losses), pool, np.random.default_rng(random_seed))
     else:
         found = needed(source.name, law, costs, np.log(losses), law_values(source))
     if bad := [f"{value:.4g}" for place, value in enumerate(losses) if (found["compute"][..., place] == 0).any()]:
@@ -261,7 +277,7 @@ def compute_to(
     coords = {name: source.posterior[name].to_numpy() for name in ("chain", "draw")} | {"loss": losses}
     draws = xr.Dataset({name: (("chain", "draw", "loss"), array) for name, array in (found | bill).items()}, coords)
     parameters = source.posterior[[*source.law.parameters]]
-    return ComputeTo(source.name, source.law.name, costs.name, draws, parameters, units, kind, told)
+    return ComputeTo(source.name, source.law.name, costs.name, draws, parameters, aside, units, kind, told)
 
 
 def _contrast(values: Array, reached: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> dict[str, object]:

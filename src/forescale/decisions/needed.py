@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import xarray as xr
 
 from forescale.errors import DataError, ModelError
 from forescale.estimates.draws import Estimate
@@ -56,8 +57,8 @@ def needed(name: str, law: Law, cost: CostModel, log_losses: Array, values: Valu
 
 def needed_by_run(
     source: Estimate, cost: CostModel, log_losses: Array, pool: float | None, rng: np.random.Generator
-) -> tuple[dict[str, Array], str]:
-    """Find the least compute with which a new run has losses, and say what is in such a run.
+) -> tuple[dict[str, Array], xr.DataArray, str]:
+    """Find the least compute with which a new run has losses, how far it is from the law's curve, and what is in that.
 
     The run of each budget has the median best split of it. A draw has one drift and one noise for all budgets, so that
     its loss is a curve, whose first crossing is looked for from the compute of the smallest run fitted on: below it a
@@ -85,10 +86,10 @@ def needed_by_run(
     one = np.ones((source.posterior.sizes["chain"], source.posterior.sizes["draw"], 1))
     scatter = np.log(np.asarray(source.noise.run_loss(one, parameters, rng)))
     at: dict[str, Any] = {name: inputs[name].to_numpy() for name in source.law.inputs}
-    log_loss = np.log(source.law(at, law_values(source))) + scatter
+    curve = np.log(source.law(at, law_values(source)))
     departure = source.departure(at) if source.departure is not None else None
-    if departure is not None:
-        log_loss = log_loss + departure.transpose("chain", "draw", "point").to_numpy()
+    drift = 0.0 if departure is None else departure.transpose("chain", "draw", "point").to_numpy()
+    log_loss = curve + scatter + drift
     told = forecast(source, inputs.iloc[:1], random_seed=0).kinds["run"]
     log_flops = np.log(path["flops"].to_numpy())
     if (soon := np.median(log_loss[..., 0]) <= log_losses).any():
@@ -100,7 +101,8 @@ def needed_by_run(
         if name in inputs:
             size = np.exp(np.interp(np.log(compute), log_flops, np.log(at[name])))
             found[name] = np.where(np.isinf(compute), np.inf, size)
-    return found, told
+    aside = xr.DataArray(log_loss - curve, dims=("chain", "draw", "log_flops"), coords={"log_flops": log_flops})
+    return found, aside, told
 
 
 def _path(source: Estimate, cost: CostModel, pool: float | None) -> pd.DataFrame:

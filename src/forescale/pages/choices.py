@@ -88,7 +88,7 @@ def _target(question: Question) -> Iterator[Part]:
         return
     budgets = [f"{words.size(float(flops))} FLOPs" for flops in question.budgets]
     yield Table("Probability that a budget is enough", ("loss, nats", "band", *budgets), tuple(sure))
-    yield from _conditions(question, found["mean"])
+    yield from _conditions(question, [*found.values()][-1])
     last = compute_to(question.source, asked[:_CURVES], cost=question.cost, kind=[*found][-1])
     if np.isfinite(last.draws["compute"]).any():
         yield pictured(
@@ -139,7 +139,7 @@ def _conditions(question: Question, found: ComputeTo) -> Iterator[Part]:
     headers = ("parameter", "median if reached", "if missed", "reached where it is", "which is right for")
     yield Table(f"What would have to be true for {what}", headers, tuple(rows))
     yield Paragraph(
-        "Medians are over the draws of the law that do and do not. The last columns are the one condition on each "
+        f"Medians are over draws of {found.told} that do and do not. The last columns are the one condition on each "
         "parameter that tells them best, and how often it is right, where 50\u00a0% is chance."
     )
 

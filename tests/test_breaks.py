@@ -3,6 +3,7 @@
 import dataclasses
 import json
 from types import SimpleNamespace
+from unittest import mock
 
 import numpy as np
 import pandas as pd
@@ -101,6 +102,18 @@ def test_a_straight_curve_is_given_no_break():
     found = fs.breaks(curve(STRAIGHT), draws=500, random_seed=1)
     assert found.probability[0] > 0.6
     assert (found.posterior["c_1"] == 0).mean() == pytest.approx(found.probability[0], abs=0.01)
+
+
+def test_runs_of_several_curves_are_told(monkeypatch):
+    monkeypatch.setattr("forescale.estimates.breaks._weighed", mock.Mock(side_effect=fs.ModelError("not weighed")))
+    sizes, tokens = np.tile([1e8, 1e9], 8), np.logspace(9, 11, 16)
+    grid = pd.DataFrame({"n_params": sizes, "n_tokens": tokens, "loss": np.linspace(4, 3, 16)})
+    told = pytest.warns(fs.ForescaleWarning, match=r"several curves, .* where\(n_params=")
+    with told, pytest.raises(fs.ModelError, match="not weighed"):
+        fs.breaks(grid)
+    for curve in (grid[::2], grid.assign(n_params=tokens / 20)):  # of one size, and of sizes that grow with tokens
+        with pytest.raises(fs.ModelError, match="not weighed"):
+            fs.breaks(curve)
 
 
 def test_table_and_words(plateau):

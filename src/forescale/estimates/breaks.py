@@ -19,8 +19,10 @@ from forescale.estimates.weighed_breaks import LAWS, Breaks, count
 from forescale.numbers import weighing
 from forescale.sampling.bridge import log_evidence
 from forescale.seeds import as_seed
+from forescale.tables.columns import INPUTS
 from forescale.tables.observations import Observations, as_observations
 
+_SAME = 0.05  # of the log of a size: sizes no further apart are meant to be one
 CARDS = ("unbroken_d", "steepening_d", "flattening_d")
 # Tries at a model that counts: how many times the draws asked for, and what else `fit` is to be told.
 _TRIES: tuple[tuple[int, dict[str, Any]], ...] = (
@@ -67,6 +69,11 @@ def breaks(
     random_seed : int, Generator or None
         Seed; recorded.
 
+    Warns
+    -----
+    ForescaleWarning
+        If parameters, tokens or compute go up and down along the size: these are runs of several curves.
+
     Returns
     -------
     Breaks
@@ -101,6 +108,7 @@ def breaks(
     if draws < 200:
         raise DataError(f"draws must be at least 200, since the evidence is made of them, not {draws}")
     cards[0].check(observations)
+    _warn_of_several_curves(observations, size)
     fitted = [card for card in cards if len(card.parameters) <= len(observations)]
     few = [card.name for card in cards[len(fitted) :]]
     told = f"({', '.join(few)}: left out, having more parameters than there are runs)" if few else ""
@@ -113,6 +121,21 @@ def breaks(
             found,
         )
     return found
+
+
+def _warn_of_several_curves(runs: Observations, size: str) -> None:
+    """Warn where something besides the size goes up and down along it, as in a table of many sizes and tokens."""
+    order = np.argsort(runs.column(size), kind="stable")
+    for other in (name for name in INPUTS if name in runs.columns and name != size):
+        steps = np.diff(np.log(runs.column(other)[order]))
+        if (steps > _SAME).any() and (steps < -_SAME).any():
+            warnings.warn(
+                f"along {size} the {other} of {runs.name} goes up and down: these are runs of several curves, and "
+                f"breaks is asked of one; choose its runs by where({other}=...)",
+                ForescaleWarning,
+                stacklevel=3,
+            )
+            return
 
 
 def _weighed(

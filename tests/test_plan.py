@@ -146,3 +146,13 @@ def test_the_page_says_the_same(fit, found, tmp_path, monkeypatch, eighty_column
     assert [row["median"] for row in document["rows"]] == found.table()["median"].tolist()
     monkeypatch.undo()
     assert "a plan begins with runs" in refused("plan", "besiroglu2024", "--budget", "1e24")
+
+
+def test_of_noise_known_by_standard_errors_runs_to_come_have_the_usual_one():
+    model, errors = fs.load_model("chinchilla").with_noise("known"), np.linspace(0.005, 0.015, 30)
+    sure, unsure = (made_fit(model, CHINCHILLA, spread=0.01, loss_se=times * errors) for times in (1, 20))
+    found = fs.plan(sure, BUDGET, random_seed=1)
+    alone = fs.forecast(sure, {**found.run, "loss_se": 0.01}, random_seed=1)
+    assert found.expected.draws.equals(alone.draws)
+    left, more_left = (plan.first.runs["remaining"].min() for plan in (found, fs.plan(unsure, BUDGET, random_seed=1)))
+    assert 0 < left < more_left < 1

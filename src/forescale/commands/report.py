@@ -89,7 +89,8 @@ def _report(
     )
     made.save(out)
     ctx.meta[WRITTEN] = f"{out} is written"
-    output(as_json=False, quiet=quiet).say(f"Report of {estimate.name} in {out}; it opens in any browser.")
+    opens = "it opens in any browser" if out.suffix == ".html" else "its figures are beside it"
+    output(as_json=False, quiet=quiet).say(f"Report of {estimate.name} in {out}; {opens}.")
 
 
 def _beside(first: Estimate, second: Estimate | None, asked: dict[str, Any]) -> Estimate | fs.Comparison | None:

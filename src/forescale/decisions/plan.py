@@ -163,7 +163,8 @@ def plan(
     The planned run has the median N* and ``D = D(C, N*)``. Candidates for small runs are, unless others are given,
     seven sizes evenly spread in log N over those of the runs fitted and a factor of two beyond, with 5, 20 and 80
     tokens per parameter, as far as tokens reach no further beyond those of the runs and each costs no more than all
-    may cost together; where tokens repeat, for 1, 4 and 16 epochs of no more different tokens than there are.
+    may cost together; where tokens repeat, for 1, 4 and 16 epochs of no more different tokens than there are. Of noise
+    that is known by standard errors alone, runs to come have the median of those fitted.
 
     Parameters
     ----------
@@ -225,14 +226,15 @@ def plan(
         run[POOL] = min(pool, run["n_tokens"])
     fitted = {name: runs.column(name) for name in run}
     spare = first * float(flops[0])
-    grid = _grid(fitted, costs, spare, pool) if candidates is None else candidates
+    usual = {"loss_se": float(np.median(runs.column("loss_se")))} if fit.noise.needs_se else {}
+    grid = _grid(fitted, costs, spare, pool).assign(**usual) if candidates is None else candidates
     return Plan(
         source=fit.name,
         flops=float(flops[0]),
         split=split,
         near=near_optimal(fit, flops, **given),
         run=run,
-        expected=forecast(fit, run, random_seed=random_seed),
+        expected=forecast(fit, {**run, **usual}, random_seed=random_seed),
         decades=float(decades_outside(fitted, {name: np.array([at]) for name, at in run.items()}, tuple(run))[0]),
         more=returns(fit, compute=flops, **given),
         hangs_on=sensitivity(fit, "n_params", compute=flops, cost=costs, **held),

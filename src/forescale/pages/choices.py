@@ -83,7 +83,8 @@ def _target(question: Question) -> Iterator[Part]:
     yield Table("Compute with which the best split reaches a loss", headers, tuple(rows))
     usual = "" if question.losses_asked is not None else _USUAL
     meant = " ".join(words.sentence(f"{kind} is {what}") for kind, what in kinds.items() if kind in found)
-    yield Paragraph(f"{usual} Draws that never reach a loss count as infinite. {question.after} {meant}{without}")
+    infinite = "" if question.single else " Draws that never reach a loss count as infinite."
+    yield Paragraph(f"{usual}{infinite} {question.after} {meant}{without}")
     if question.single:
         return
     budgets = [f"{words.size(float(flops))} FLOPs" for flops in question.budgets]
@@ -131,7 +132,7 @@ def _conditions(question: Question, found: ComputeTo) -> Iterator[Part]:
             words.number(row["if_reached"]),
             words.number(row["if_missed"]),
             f"{row['side']} {words.number(row['threshold'])}",
-            words.percent(round(row["told"], 2)),
+            words.percent(round(row["told"], 3)),
         )
         for row in table[table["loss"] == case["loss"]].to_dict("records")
     ]
@@ -183,8 +184,8 @@ _WAYS = {
 
 def _span(value: float) -> str:
     if value == 0:
-        return f"below {words.size(LEAST)}"
-    return f"beyond {words.size(MOST)}" if np.isinf(value) else words.size(value)
+        return f"below {words.number(LEAST)}"
+    return f"beyond {words.number(MOST)}" if np.isinf(value) else words.size(value)
 
 
 def gain(question: Question) -> Section:

@@ -51,8 +51,8 @@ class Emergence:
     -----
     All links have equal chances and their own priors, and a break an even chance beforehand. The probability says how
     much better a break explains the runs, given these priors and these links, and not what a break would be in a
-    model. Where runs cannot tell, it stays near .25. By which factor a link gets steeper depends on the link as well: the
-    exponential rises faster by itself, and needs less of a jump.
+    model. Where runs cannot tell, it stays near .25. By which factor a link gets steeper depends on the link as well:
+    the exponential rises faster by itself, and needs less of a jump.
     """
 
     name: str

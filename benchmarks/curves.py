@@ -159,6 +159,7 @@ def summary(points: pd.DataFrame) -> None:
 def arguments() -> argparse.Namespace:
     given = parser(__doc__ or "", repeats=1)
     given.add_argument("--tables", type=Path, metavar="FOLDER", help="instead: other curves, with tables from there")
+    given.add_argument("--groups", nargs="+", metavar="GROUP", help="of these; all by default")
     given.add_argument("--truths", type=int, default=10, help="simulated tables of each kind; default: %(default)s")
     given.add_argument("--cards", nargs="+", default=CARDS, metavar="CARD", help="default: %(default)s")
     return given.parse_args()
@@ -168,6 +169,8 @@ def on_others(given: argparse.Namespace) -> dict[str, Any]:
     """Candidates on other curves, and the one that was taken on simulated truths."""
     found = []
     for curve in other_curves.curves(given.tables):
+        if given.groups and curve.group not in given.groups:
+            continue
         for name, rows in without_bands(curve.seen, curve.held):
             about = {"candidate": name, "group": curve.group, "curve": curve.name, "crps": rows["error"].abs()}
             found.append(rows[["error", "inside"]].assign(**about))
@@ -185,6 +188,8 @@ def on_others(given: argparse.Namespace) -> dict[str, Any]:
         row += [f"{of['inside'].mean():.3f}", f"{of['failed'].sum() / other_curves.HELD:.0f}"] if banded else ["", ""]
         cells.append(row)
     print_table(["", "1000 CRPS", "1000 rms of medians", "90 % run bands hold", "curves not converged"], cells)
+    if not given.truths:
+        return {"points": points.to_dict("records")}
     truths = other_curves.held_truths(given.truths)
     print(f"\n{given.truths} tables of each simulated truth: averaged 90 % bands of the law's curve")
     by = truths.groupby(["truth", "times"], sort=False)

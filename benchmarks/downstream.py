@@ -8,7 +8,6 @@ they were trained on, so that each training set has links and a loss law of its 
 
 For every training set and task the link is fitted to the runs below a billion parameters. Scored are bands of accuracy
 of the nine larger runs, with the drift of the link learned without that task (``link_drift.py``), and without any,
-
 - at their measured loss, so that the link alone is scored;
 - at a loss forecast by the law fitted to the same small runs (``--law``), drift and noise included: the whole chain.
 
@@ -183,21 +182,22 @@ def of_training_set(
     for source, loss in losses.items():
         direct = score(truth, published_draws(refits, loss, rng))
         rows.append(direct.assign(link="published, of the mean", loss=source, **sized))
-    where = SETS.get(name := str(table.labels("train_data")[0]), name), len(small.where(task=one).table)
-    chains = {link: np.mean(kept[link, "forecast"], axis=0) for link in links}
-    beside = [each for link, draws in chains.items() for each in beside_measured(link, where, big, truth, draws)]
+    name, tasks = str(table.labels("train_data")[0]), len(_tasks(rows))
+    where = f"Gadre et al., {SETS.get(name, name)}, mean over {tasks} tasks", len(small.where(task=one).table)
+    chains = ((link, np.mean(kept[link, "forecast"], axis=0)) for link in links)
+    beside = [each for link, draws in chains for each in beside_measured(link, where, big, truth, draws)]
     return pd.concat(rows, ignore_index=True), failed, beside
 
 
 def beside_measured(link: str, where: tuple[str, int], big: pd.DataFrame, truth: Any, draws: Any) -> list[Beside]:
     """The mean accuracy of each run forecast, as its authors measured it, and as the chain forecast it."""
-    rows = []
+    rows, note = [], "published: as measured; ours: forecast from runs of at most 412M, loss forecast as well"
     for run, measured, of in zip(big.itertuples(), truth, draws.T, strict=True):
-        what = f"mean accuracy in %, {run.n_params / 1e9:.1f}B, {run.n_tokens / run.n_params:.0f} tokens per parameter"
+        what = f"accuracy in %, {run.n_params / 1e9:.1f}B, {run.n_tokens / run.n_params:.0f} tokens per parameter"
         low, middle, high = 100 * np.quantile(of, [0.05, 0.5, 0.95])
-        note = "published: as measured; ours: forecast from runs of at most 412M, loss forecast as well"
-        about = f"{link} link", f"Gadre et al., {where[0]}", where[1], what
-        rows.append(Beside(*about, round(100 * measured, 1), "Gadre et al. 2024", middle, low, high, note))
+        rows.append(
+            Beside(f"{link} link", *where, what, round(100 * measured, 1), "Gadre et al. 2024", middle, low, high, note)
+        )
     return rows
 
 

@@ -39,7 +39,7 @@ from forescale.laws.links import get_link, powered
 
 ITEMS, SCATTER = 500, 0.01
 TOKENS, JUMPS = (1, 5, 20), (2.0, 4.0, 8.0)
-TASKS = 4
+TASKS = 6
 VERDICTS = ("break", "open", "none", "refused")
 
 

@@ -285,10 +285,8 @@ def _contrast(values: Array, reached: np.ndarray[tuple[int], np.dtype[np.bool_]]
     if reached.all() or not reached.any():
         return dict.fromkeys(FOUND[2:5], np.nan) | {"side": "", "threshold": np.nan, "told": np.nan}
     hit, miss = float(np.median(values[reached])), float(np.median(values[~reached]))
-    sd = float(values.std())
-    order = np.argsort(values, kind="stable")
-    # the share of those that reach it, and of the others, at or below each value
-    hits, misses = (np.cumsum(group[order]) / group.sum() for group in (reached, ~reached))
+    order, sd = np.argsort(values, kind="stable"), float(values.std())
+    hits, misses = (np.cumsum(group[order]) / group.sum() for group in (reached, ~reached))  # at or below each value
     last = np.append(np.diff(values[order]) > 0, True)  # no threshold falls between equal values
     apart = np.where(last, hits - misses, 0.0)
     at = int(np.abs(apart).argmax())

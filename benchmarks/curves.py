@@ -188,6 +188,12 @@ def on_others(given: argparse.Namespace) -> dict[str, Any]:
         row += [f"{of['inside'].mean():.3f}", f"{of['failed'].sum() / other_curves.HELD:.0f}"] if banded else ["", ""]
         cells.append(row)
     print_table(["", "1000 CRPS", "1000 rms of medians", "90 % run bands hold", "curves not converged"], cells)
+    print()
+    cells = []
+    for name, of in points[points["candidate"].isin(other_curves.TAKEN)].groupby("group", sort=False):
+        by = of.groupby("candidate", sort=False)[["crps", "inside"]].mean()
+        cells.append([str(name), *(f"{1000 * row.crps:.1f}, {row.inside:.2f}" for row in by.itertuples())])
+    print_table(["1000 CRPS, 90 % run bands hold", *other_curves.TAKEN], cells)
     if not given.truths:
         return {"points": points.to_dict("records")}
     truths = other_curves.held_truths(given.truths)

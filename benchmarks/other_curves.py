@@ -91,10 +91,11 @@ def same(**priors: fs.Prior) -> Priors:
 
 
 EQUAL = (1, 1, 1)
+TAKEN = ("averaged, equal odds (taken)", "the same, as `breaks` does it")
 CANDIDATES = (
     *(Candidate(card, [card], [1]) for card in CARDS),
-    Candidate("averaged, equal odds (taken)", AVERAGED, EQUAL),
-    Candidate("the same, as `breaks` does it", AVERAGED, EQUAL, as_breaks=True),
+    Candidate(TAKEN[0], AVERAGED, EQUAL),
+    Candidate(TAKEN[1], AVERAGED, EQUAL, as_breaks=True),
     Candidate("odds 4 : 1 : 1", AVERAGED, (4, 1, 1)),
     Candidate("noise half-normal 0.05", AVERAGED, EQUAL, same(sigma=fs.Prior("halfnormal", sigma=0.05))),
     Candidate("noise lognormal, median 0.01", AVERAGED, EQUAL, same(sigma=fs.Prior("lognormal", median=0.01, sigma=1))),
@@ -229,7 +230,7 @@ def scores(curve: Curve) -> pd.DataFrame:
 
 def held_truths(tables: int) -> pd.DataFrame:
     """Whether 90 % bands of the averaged curve held simulated truths, a row of each table and distance."""
-    size, taken, rows = np.logspace(4, 7, 14), next(one for one in CANDIDATES if one.cards == AVERAGED), []
+    size, taken, rows = np.logspace(4, 7, 14), next(one for one in CANDIDATES if one.name == TAKEN[0]), []
     ahead = size[-1] * np.array([2.0, 8.0])
     for seed in range(tables):
         for kind, truth in TRUTHS.items():

@@ -3,15 +3,15 @@
 Two designs. In the first ("new ladder") the runs of one family are cut, its cheapest are fitted with all runs of the
 other families, and its others forecast, each family in turn; in the second ("alike") all families are cut at one size.
 Each is forecast in three ways: *pooled*, by `fit_families` with its usual spreads between families, which were set
-before any of this was scored; *separate*, each family by itself; *complete*, one law for the runs of all. All have
-the card's drift, measured from the runs of a family by itself but for the last.
+before any of this was scored (spreads.py); *separate*, each family by itself; *complete*, one law for the runs of all.
+All have the card's drift, measured from the runs of a family by itself but for the last.
 
-Tables are `pile_families` (Cerebras-GPT, its muP variant, Pythia and Pythia-deduped) and, with --tables, Gadre et al.'s
+Tables are `pile_families` (Cerebras-GPT, its muP variant, Pythia and Pythia-deduped), its parameters counted as
+published and without embeddings, which Cerebras-GPT counts once and Pythia twice; and, with --tables, Gadre et al.'s
 104 runs on three training sets (gadre_overtraining.csv, github.com/mlfoundations/scaling, MIT; --losses names columns
 of evaluation losses). The card is the package's default, or --card. On `pile_families` tokens are fixed, or tied to
-size, within a family, whose four or five runs carry no law of both: separate fits are by the card power_n there, which
-is pooled as well, to tell what pooling does from what another law does. Points count that all forecast. Scores are of
-100 log loss, interval scores of 90 % bands.
+size, within a family, whose four or five runs carry no law of both: separate fits are by the card power_n there.
+Points count that all forecast. Scores are of 100 log loss, interval scores of 90 % bands.
 
 Run::
 
@@ -40,16 +40,18 @@ from forescale.families.model import with_usual_spreads
 
 FAMILIES = ["Cerebras-GPT", "Cerebras-GPT-muP", "Pythia", "Pythia-deduped"]
 SMALL = "power_n"  # the card that a ladder of four runs can be fitted by
+SETTINGS = {"draws": 1500}  # with the usual 1,000 some fits need a second, far longer try
 SMOKE = {"draws": 500, "tune": 500}
 MEANS = ["covered_50", "covered_90", "width", "interval_score", "crps", "bias"]
 
 
 class Design(NamedTuple):
-    """A table, the cards that are pooled, and which runs are cut: by what, within what, at which values."""
+    """A table, cards, together and for each family by itself, and which runs are cut: by what, within what, where."""
 
     name: str
     runs: fs.Observations
-    cards: list[str | fs.Model]
+    card: str | fs.Model
+    alone: str | fs.Model
     by: str
     within: str | None
     cuts: list[float]
@@ -57,12 +59,12 @@ class Design(NamedTuple):
 
 def designs(usual: str, folder: Path | None, losses: list[str]) -> Iterator[Design]:
     """What is forecast."""
-    pile, cards = fs.load_dataset("pile_families").where(family=FAMILIES).table, [usual, SMALL]
+    pile = fs.load_dataset("pile_families").where(family=FAMILIES).table
     for counted, sizes in (("", "n_params"), (" without embeddings", "n_params_no_embed")):
         frame = pile[["run", "family", "n_tokens", "loss"]].assign(n_params=pile[sizes], released=pile["n_params"])
         runs = fs.Observations.from_frame(frame, name=f"pile_families{counted}", counts_embeddings=not counted)
-        yield Design(f"{runs.name}, new ladder", runs, cards, "released", "family", [1.4e9])  # four runs of each
-        yield Design(f"{runs.name}, alike", runs, cards, "released", None, [1.4e9, 3e9])
+        yield Design(f"{runs.name}, new ladder", runs, usual, SMALL, "released", "family", [1.4e9])  # four runs of each
+        yield Design(f"{runs.name}, alike", runs, usual, SMALL, "released", None, [1.4e9, 3e9])
     if folder is None:
         return
     gadre = pd.read_csv(folder / "gadre_overtraining.csv").rename(columns={"train_data": "family"})
@@ -70,34 +72,38 @@ def designs(usual: str, folder: Path | None, losses: list[str]) -> Iterator[Desi
         frame = gadre[["family", "n_params", "n_tokens"]].assign(loss=gadre[f"loss_{loss}"])
         runs = fs.Observations.from_frame(frame, name=f"gadre {loss}", counts_embeddings=True)
         some = [float(np.quantile(runs.column("flops"), 0.4))]
-        yield Design(f"gadre {loss}, new ladder", runs, [usual], "flops", "family", some)
-        yield Design(f"gadre {loss}, alike", runs, [usual], "flops", None, some)
+        yield Design(f"gadre {loss}, new ladder", runs, usual, usual, "flops", "family", some)
+        yield Design(f"gadre {loss}, alike", runs, usual, usual, "flops", None, some)
 
 
-def scored(design: Design, settings: dict[str, int]) -> pd.DataFrame:
+def scored(design: Design, settings: dict[str, int], *, brief: bool) -> pd.DataFrame:
     """A row for each forecaster and held-out run that all forecast."""
-    models = [fs.load_model(one) for one in design.cards]
-    pooled = [replace(with_usual_spreads(model), name=f"pooled {model.name}") for model in models]
-    complete = [replace(model.with_families(), name=f"complete {model.name}") for model in models[:1]]
-    found = fs.backtest(
-        design.runs,
-        pooled if settings else [*pooled, *complete],
-        by=design.by,
-        within=design.within,
-        cuts=design.cuts,
-        baselines=() if settings else ("separate",),
-        random_seed=1,
-        workers=1,
-        progress=False,
-        **settings,
-    )
+    card, alone = (fs.load_model(one).with_families() for one in (design.card, design.alone))
+    pooled = replace(with_usual_spreads(fs.load_model(design.card)), name=f"pooled {card.name}")
+    together = [pooled] if brief else [pooled, replace(card, name=f"complete {card.name}")]
+    found = [backtested(design, design.runs, together, design.within, settings)]
+    for label in () if brief else sorted(set(design.runs.labels("family"))):
+        runs = design.runs.where(family=label)
+        cuts = [at for at in design.cuts if runs.column(design.by).max() > at]
+        one = design._replace(cuts=cuts)
+        found.append(backtested(one, runs, [replace(alone, name=f"separate {alone.name}")], None, {}))
+    points = pd.concat(found, ignore_index=True)
+    points["at"] = points["cut"].str.split(" up to ").str[-1]
+    forecast_by = points.groupby(["at", "run"])["model"].transform("nunique")
+    family = design.runs.labels("family")[pd.Index(design.runs.labels("run")).get_indexer(points["run"])]
+    points = points.assign(design=design.name, family=family)
+    return points[forecast_by == points["model"].nunique()]
+
+
+def backtested(
+    design: Design, runs: fs.Observations, models: list[fs.Model], within: str | None, settings: dict[str, int]
+) -> pd.DataFrame:
+    """Scores of runs beyond the cuts."""
+    how: dict[str, Any] = {"baselines": (), "random_seed": 1, "workers": 1, "progress": False, **settings}
+    found = fs.backtest(runs, models, by=design.by, within=within, cuts=design.cuts, **how)
     for row in found.failures.to_dict("records"):
         print(f"refused: {row['model']}, {design.name}, {row['cut']}: {row['error'][:150]}", flush=True)
-    points = found.scored(common=True).assign(design=design.name)
-    return points.assign(
-        model=points["model"].str.replace("separate pooled", "separate"),
-        family=design.runs.labels("family")[pd.Index(design.runs.labels("run")).get_indexer(points["run"])],
-    )
+    return found.scored(common=False)
 
 
 def told(points: pd.DataFrame) -> list[dict[str, Any]]:
@@ -129,10 +135,12 @@ def main() -> None:
     if given.smoke:
         runs, _ = simulated(card(BRIEF), np.random.default_rng(1))
         runs = runs.where((runs.labels("family") == "family 1") | (runs.column("n_params") < 5e9))  # one to be cut
-        asked = [Design("simulated, new ladder", runs, [card(BRIEF)], "n_params", "family", [5e9])]
+        asked = [Design("simulated, new ladder", runs, card(BRIEF), "power_n", "n_params", "family", [5e9])]
     else:
         asked = [one for one in designs(given.card, given.tables, given.losses) if given.only in one.name]
-    found = [row for design in asked for row in told(scored(design, SMOKE if given.smoke else {}))]
+    found = [
+        row for design in asked for row in told(scored(design, SMOKE if given.smoke else SETTINGS, brief=given.smoke))
+    ]
     conclude(__file__, given, load, {"scores": found})
 
 

@@ -174,6 +174,16 @@ def test_pile_families_flags_the_point_that_breaks_its_family():
     assert table.loc[rising, "run"].tolist() == ["Pythia-deduped-1.4B"]
 
 
+def test_pile_families_are_of_the_same_sizes_without_embeddings():
+    sizes = table_of("pile_families").set_index("run")
+    share = 1 - sizes["n_params_no_embed"] / sizes["n_params"]
+    assert share[["Cerebras-GPT-111M", "Pythia-70M"]].round(2).tolist() == [0.36, 0.73]
+    for ours, theirs in (("1.3B", "1.4B"), ("2.7B", "2.8B"), ("6.7B", "6.9B")):  # one architecture, other tables
+        assert (
+            sizes.loc[f"Cerebras-GPT-{ours}", "n_params_no_embed"] == sizes.loc[f"Pythia-{theirs}", "n_params_no_embed"]
+        )
+
+
 def test_google_nmt_has_one_target_a_model():
     table = table_of("google_nmt")
     targets = table[table["is_train"] == 0]

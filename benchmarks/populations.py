@@ -30,6 +30,7 @@ import pandas as pd
 from measure import conclude, load_average, parser, print_table
 
 import forescale as fs
+from forescale.belief.spreads import LEVEL
 from forescale.errors import ConvergenceError, DataError, ForescaleWarning
 from forescale.families.model import FamilyModel, with_usual_spreads
 from forescale.numbers.uniformity import chi2_p, coverage, ecdf_p, spaced
@@ -73,7 +74,7 @@ def simulated(model: fs.Model, rng: np.random.Generator, *, differ: bool = True)
         one = {name: np.broadcast_to(value, FAMILIES + 1)[i] for name, value in values.items()}
         truth |= {f"far loss, {label}": float(model.law({"n_params": FAR}, one))}
         if label == SMALL:
-            truth |= {f"{name}, {label}": one[name] for name in families.varied.values()}
+            truth |= {f"{drawn}, {label}": one[drawn] for name, drawn in families.varied.items() if name != LEVEL}
     return fs.Observations.from_frame(pd.DataFrame(table), name="simulated"), truth
 
 

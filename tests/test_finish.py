@@ -38,8 +38,8 @@ def test_the_truth_is_held_and_bands_narrow_as_the_rate_falls(found):
         low, high = one.final.quantile([0.05, 0.95])
         assert low < final < high
         widths.append(float(high - low))
-    # What a falling rate brings is not seen before it falls: at 30, 60 and 85 % (where it has just begun) ends of bands by
-    # 2,000 draws, known to about 5 %, may stand in any order. Then it tells.
+    # What a falling rate brings is not seen before it falls: at 30, 60 and 85 %, where it has just begun, ends of bands
+    # by 2,000 draws, known to about 5 %, may stand in any order. Then it tells.
     assert max(widths[1], widths[2]) < 1.15 * widths[0]
     assert widths[0] > 5 * widths[3]
     assert widths[2] > 4 * widths[3]

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-from types import SimpleNamespace
 from unittest import mock
 
 import numpy as np
@@ -12,7 +11,6 @@ from commandline import call
 
 import forescale as fs
 from forescale import plots
-from forescale.estimates.breaks import _unsettled
 from forescale.laws import get_law
 from forescale.numbers import weighing
 from forescale.sampling.bridge import log_evidence
@@ -75,11 +73,11 @@ def test_a_model_that_counts_and_did_not_converge_is_refused(plateau):
 
 
 def test_models_are_tried_again_as_long_as_they_count():
-    done, failed = (SimpleNamespace(diagnostics=SimpleNamespace(passed=passed)) for passed in (True, False))
+    done, failed = True, False
     low, high = -20.0 * np.ones(4), np.zeros(4)
 
-    def again(evidence, fits, tried):
-        return _unsettled(np.stack(evidence, axis=1), (1, 1), fits, tried)
+    def again(evidence, passed, tried):
+        return weighing.again(np.stack(evidence, axis=1), (1, 1), passed, tried, 3)
 
     assert again([low, high], [failed, failed], [1, 1]) == [1]
     assert again([high, low], [failed, done], [1, 2]) == [0]  # a new fit of the other, and now this one counts

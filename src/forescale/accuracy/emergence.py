@@ -124,11 +124,8 @@ def _weighed(name: str, task: str, candidates: tuple[Candidate, ...], draws: int
         posteriors, evidence, failures = zip(*made, strict=True)
         log_evidence = xr.DataArray(np.stack(evidence, axis=1), dims=("chain", "model"), coords={"model": names})
         found = Emergence(name, task, candidates, posteriors, log_evidence, failures, seed)
-        again = [
-            i
-            for i, weight in enumerate(found.weights()["probability"])
-            if weight >= weighing.COUNTS and failures[i] and tried[i] + 1 < len(_TRIES)
-        ]
+        passed, last = [not failed for failed in failures], len(_TRIES) - 1
+        again = weighing.again(log_evidence.to_numpy(), found.prior, passed, tried, last)
         if not again:
             return found
         for i in again:

@@ -145,14 +145,14 @@ def _weighed(
     """Each model fitted, again with more care while it counts and did not converge, and all of them weighed."""
     fits = [_fitted(observations, card, draws, seed, _TRIES[0]) for card in cards]
     tried = [1] * len(fits)
-    while again := _unsettled(_evidence(observations, fits, seed), odds, fits, tried):
+    found = _evidence(observations, fits, seed)
+    while again := weighing.again(found, odds, [fit.diagnostics.passed for fit in fits], tried, len(_TRIES)):
         for i in again:
             fits[i] = _fitted(observations, cards[i], draws, seed, _TRIES[tried[i]])
             tried[i] += 1
+        found = _evidence(observations, fits, seed)
     models, rng = tuple(fit.model for fit in fits), np.random.default_rng(seed)
-    evidence = xr.DataArray(
-        _evidence(observations, fits, seed), dims=("chain", "model"), coords={"model": [model.name for model in models]}
-    )
+    evidence = xr.DataArray(found, dims=("chain", "model"), coords={"model": [model.name for model in models]})
     widest = max(models, key=count)
     ends = next(iter(widest.reference.values()))
     where = {"c": 0.0, "d": ends[1] if isinstance(ends, tuple) else ends, "f": 1.0}  # of breaks that a model has not
@@ -174,15 +174,6 @@ def _evidence(observations: Observations, fits: Sequence[Fit], seed: int) -> Any
     rng = np.random.default_rng(seed)
     each = [log_evidence(fit.model, fit.model.data(observations), fit.posterior, rng) for fit in fits]
     return np.stack(each, axis=1)
-
-
-def _unsettled(evidence: Any, odds: tuple[float, ...], fits: Sequence[Fit], tried: Sequence[int]) -> list[int]:
-    """Which models count by the evidence, did not converge, and have a try left: a new fit may make another count."""
-    return [
-        i
-        for i, weight in enumerate(weighing.probabilities(evidence, odds))
-        if weight >= weighing.COUNTS and not fits[i].diagnostics.passed and tried[i] < len(_TRIES)
-    ]
 
 
 def _fitted(observations: Observations, card: Model, draws: int, seed: int, how: tuple[int, dict[str, Any]]) -> Fit:

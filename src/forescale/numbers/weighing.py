@@ -67,6 +67,17 @@ def doubts(names: Sequence[str], log_evidence: Array, prior: Sequence[float], fa
     return told
 
 
+def again(
+    log_evidence: Array, prior: Sequence[float], passed: Sequence[bool], tried: Sequence[int], most: int
+) -> list[int]:
+    """Which models count by the evidence, did not converge, and have a try left: new draws may make another count."""
+    return [
+        i
+        for i, weight in enumerate(probabilities(log_evidence, prior))
+        if weight >= COUNTS and not passed[i] and tried[i] < most
+    ]
+
+
 def chosen(
     weights: Sequence[float] | Array, known: Sequence[int], draws: int, rng: np.random.Generator
 ) -> list[NDArray[np.intp]]:
